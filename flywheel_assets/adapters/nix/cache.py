@@ -1,0 +1,200 @@
+"""A Nix binary cache in a folder, read and never believed: every body is hashed, every narinfo compared.
+
+Source: the Nix manual, "Local binary cache store" and "Serving a Nix store via HTTP", for the layout.
+"""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from threading import Lock
+
+from flywheel_assets.adapters.nix.closure import (
+    Expected,
+    differences,
+    members,
+    nix_closure,
+    signatures,
+    vouched,
+)
+from flywheel_assets.adapters.nix.bodies import Body, read_body
+from flywheel_assets.adapters.nix.folder import Folder, relative_name
+from flywheel_assets.adapters.nix.narinfo import NarInfo, parse_narinfo
+from flywheel_assets.adapters.nix.signatures import public_key
+from flywheel_assets.domain.artifacts import Artifact
+from flywheel_assets.domain.errors import (
+    AbsentError,
+    InvalidInputError,
+    LimitExceededError,
+    ReadError,
+    UnauthorisedError,
+    printable,
+)
+from flywheel_assets.domain.inspections import Reading, ReadState
+from flywheel_assets.domain.limits import DEFAULT_LIMITS, Limits
+from flywheel_assets.domain.names import store_path_hash
+from flywheel_assets.ports import Progress
+
+CACHE_INFO = "nix-cache-info"
+WORKERS = 4
+_REMEDY = "Point the catalogue at a Nix binary cache."
+
+
+class NixCache:
+    """``ports.SourceCache`` over a folder as ``nix copy --to file://…`` writes it.
+
+    ``upstream_keys`` are the Nix public keys (``name:base64``) that may speak for paths which a receipt does
+    not list. With ``members_are_signed`` the receipt's members too must be signed by one of them, as a
+    consumer with these ``trusted-public-keys`` demands. Raises UsageError for a key that is none.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        upstream_keys: tuple[str, ...] = (),
+        limits: Limits = DEFAULT_LIMITS,
+        store_dir: str = "/nix/store",
+        *,
+        members_are_signed: bool = False,
+    ) -> None:
+        for key in upstream_keys:
+            public_key(key)
+        self._folder = Folder(folder)
+        self._keys = upstream_keys
+        self._limits = limits
+        self._store_dir = store_dir
+        self._members_are_signed = members_are_signed
+
+    def inspect(self, artifact: Artifact, progress: Progress) -> tuple[Reading, ...]:
+        """One reading per path of the closure, sorted by path; ``progress`` gets bytes of files, one call at a time.
+
+        Whatever the cache holds or lacks is a reading. Raises UsageError for an artifact of another kind.
+        """
+        wanted: dict[str, Expected | None] = dict(members(nix_closure(artifact)))
+        try:
+            self.check_store_dir()
+        except (ReadError, InvalidInputError) as error:
+            return tuple(_failed(path, wanted[path], error) for path in sorted(wanted))
+        readings: dict[str, Reading] = {}
+        with ThreadPoolExecutor(WORKERS, "nix-cache") as pool:
+            read = partial(self._read, in_turn(progress))
+            while wanted:
+                room = self._limits.closure_members - len(readings)
+                wave = sorted(wanted)
+                following: set[str] = set()
+                for reading, references in pool.map(read, wave[:room], [wanted[path] for path in wave[:room]]):
+                    readings[reading.member] = reading
+                    following.update(references)
+                if len(wave) > room:
+                    readings[wave[room]] = self._one_too_many(wave[room])
+                    break
+                wanted = dict.fromkeys(following - readings.keys())
+        return tuple(readings[path] for path in sorted(readings))
+
+    def check_store_dir(self) -> None:
+        """Raises ReadError, or InvalidInputError when the cache is for another store folder or does not say."""
+        document = str(self._folder.path / CACHE_INFO)
+        text = self._folder.read(CACHE_INFO, self._limits.narinfo_bytes).decode("utf-8", "replace")
+        found = [line.partition(": ")[2].strip() for line in text.splitlines() if line.startswith("StoreDir: ")]
+        if found != [self._store_dir]:
+            problem = f"is {' and '.join(found) or 'not there'}, and has to be {self._store_dir}"
+            raise InvalidInputError(document, "StoreDir", problem, _REMEDY)
+
+    def look_up(self, path: str) -> NarInfo:
+        """What the cache's index says of ``path``. Raises ReadError or InvalidInputError."""
+        name = f"{store_path_hash(path)}.narinfo"
+        data = self._folder.read(name, self._limits.narinfo_bytes)
+        return parse_narinfo(data, str(self._folder.path / name), self._limits)
+
+    def open_nar(self, path: str) -> tuple[NarInfo, Iterator[bytes]]:
+        """The narinfo and its file in chunks. Raises ReadError or InvalidInputError, the chunks too."""
+        info = self.look_up(path)
+        return info, self._folder.chunks(relative_name(info.url, str(self._folder.path)))
+
+    def vouched(self, path: str) -> Expected | None:
+        """What a trusted upstream key says of ``path``, in this cache's narinfo. Raises as ``look_up``."""
+        return vouched(self.look_up(path), path, self._keys)
+
+    def _read(
+        self, progress: Progress, path: str, expected: Expected | None
+    ) -> tuple[Reading, tuple[str, ...]]:
+        """The reading of one path, and the references to follow from it. ``expected`` is None for upstream's."""
+        try:
+            info, chunks = self.open_nar(path)
+            wanted = expected or vouched(info, path, self._keys)
+            size = wanted.nar_size if wanted else info.nar_size
+            body = read_body(reporting(chunks, progress), info.compression, size, self._limits)
+        except (ReadError, InvalidInputError) as error:
+            return _failed(path, expected, error), expected.references if expected else ()
+        signer = min(signatures(info, self._keys), default="") if self._members_are_signed else ""
+        problems = [*(differences(info, wanted) if wanted else ()), *_file_problems(info, body)]
+        if self._members_are_signed and not signer:
+            problems.append("narinfo is not signed by a key that is trusted here")
+        reading = Reading(
+            member=path,
+            state=body.state,
+            expected_digest=str(wanted.nar_hash) if wanted else "",
+            expected_size=wanted.nar_size if wanted else None,
+            digest=str(body.nar_hash),
+            size=body.nar_size,
+            index_problems=tuple(problems),
+            added_references=tuple(sorted(set(info.references) - set(wanted.references))) if wanted else (),
+            vouched_by=signer or (wanted.vouched_by if wanted else ""),
+            detail=printable(body.detail, 600) if wanted else self._unvouched(body),
+        )
+        return reading, wanted.references if wanted else ()
+
+    def _unvouched(self, body: Body) -> str:
+        why = "the receipt does not list this path, and no trusted upstream key signed it"
+        return printable(f"{why}; {body.detail}" if body.detail else why, 600)
+
+    def _one_too_many(self, path: str) -> Reading:
+        detail = f"the closure has over {self._limits.closure_members:,} paths; this one and others were not read"
+        return Reading(member=path, state=ReadState.TOO_LARGE, detail=detail)
+
+
+def in_turn(progress: Progress) -> Progress:
+    """``progress`` for several threads, which then enter it one after the other."""
+    lock = Lock()
+
+    def report(count: int) -> None:
+        with lock:
+            progress(count)
+
+    return report
+
+
+def reporting(chunks: Iterator[bytes], progress: Progress) -> Iterator[bytes]:
+    """The chunks, their sizes told as they pass."""
+    for chunk in chunks:
+        progress(len(chunk))
+        yield chunk
+
+
+def _file_problems(info: NarInfo, body: Body) -> list[str]:
+    """Where the file itself is not what the narinfo says; only a whole file can be compared."""
+    if body.state is not ReadState.READ:
+        return []
+    problems = []
+    if info.file_hash is not None and info.file_hash != body.file_hash:
+        problems.append(f"narinfo says FileHash {info.file_hash}, the file is {body.file_hash}")
+    if info.file_size is not None and info.file_size != body.file_size:
+        problems.append(f"narinfo says FileSize {info.file_size}, the file has {body.file_size}")
+    return problems
+
+
+def _failed(path: str, expected: Expected | None, error: ReadError | InvalidInputError) -> Reading:
+    """The reading of a path that could not be read at all."""
+    states = {
+        AbsentError: ReadState.ABSENT,
+        UnauthorisedError: ReadState.UNAUTHORISED,
+        LimitExceededError: ReadState.TOO_LARGE,
+        InvalidInputError: ReadState.MALFORMED,
+    }
+    return Reading(
+        member=path,
+        state=states.get(type(error), ReadState.UNREADABLE),
+        expected_digest=str(expected.nar_hash) if expected else "",
+        expected_size=expected.nar_size if expected else None,
+        detail=printable(str(error), 600),
+    )

@@ -1,0 +1,117 @@
+"""Reading whole bodies out of a layout and saying how that ended. Never raises for what the layout holds."""
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from threading import Lock
+from typing import TypeVar
+
+from flywheel_assets.adapters.oci.layout import OciLayout
+from flywheel_assets.domain.digests import Sha256
+from flywheel_assets.domain.errors import (
+    AbsentError,
+    FlywheelError,
+    InvalidInputError,
+    LimitExceededError,
+    ReadError,
+    UnauthorisedError,
+)
+from flywheel_assets.domain.inspections import Reading, ReadState
+from flywheel_assets.ports import Progress
+
+THREADS = 3
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """One blob as it was found: ``digest`` and ``size`` (bytes) of what was read; ``data`` of documents only."""
+
+    state: ReadState
+    digest: str = ""
+    size: int = 0
+    detail: str = ""
+    data: bytes | None = None
+
+    def reading(self, member: str, expected: Sha256, size: int | None, problems: Iterable[str] = ()) -> Reading:
+        """As a reading of ``member``."""
+        return Reading(
+            member=member,
+            state=self.state,
+            expected_digest=str(expected),
+            expected_size=size,
+            digest=self.digest,
+            size=self.size,
+            index_problems=tuple(problems),
+            detail=self.detail[:600],
+        )
+
+
+def state_of(error: FlywheelError) -> ReadState:
+    """The state that stands for an error of reading."""
+    if isinstance(error, AbsentError):
+        return ReadState.ABSENT
+    if isinstance(error, UnauthorisedError):
+        return ReadState.UNAUTHORISED
+    if isinstance(error, LimitExceededError):
+        return ReadState.TOO_LARGE
+    return ReadState.MALFORMED if isinstance(error, InvalidInputError) else ReadState.UNREADABLE
+
+
+def read_body(
+    layout: OciLayout, digest: Sha256, expected: int | None, bound: int, progress: Progress, *, keep: bool = False
+) -> Body:
+    """Read and hash one blob; with ``keep`` its bytes are handed back (documents, bounded by ``bound``)."""
+    hasher = hashlib.sha256()
+    size = 0
+    kept = bytearray()
+    try:
+        for chunk in layout.open_blob(digest):
+            size += len(chunk)
+            if size > bound:
+                return Body(ReadState.TOO_LARGE, size=size, detail=f"{digest} is over {bound:,} bytes.")
+            hasher.update(chunk)
+            if keep:
+                kept += chunk
+            progress(len(chunk))
+    except (ReadError, InvalidInputError) as error:
+        return Body(state_of(error), size=size, detail=str(error))
+    state = ReadState.READ
+    if size == 0 and expected != 0:
+        state = ReadState.EMPTY
+    elif expected is not None and size < expected:
+        state = ReadState.TRUNCATED
+    return Body(state, f"sha256:{hasher.hexdigest()}", size, data=bytes(kept) if keep else None)
+
+
+def read_bodies(
+    layout: OciLayout, blobs: Mapping[str, tuple[Sha256, int]], bound: int, progress: Progress
+) -> dict[str, Body]:
+    """Read each of ``blobs`` (digest text to digest and expected size) once, the largest first."""
+    order = sorted(blobs.values(), key=lambda blob: (-blob[1], str(blob[0])))
+    bodies = in_parallel(lambda blob: read_body(layout, blob[0], blob[1], bound, progress), order)
+    return {str(digest): body for (digest, _), body in zip(order, bodies, strict=True)}
+
+
+def in_parallel(function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+    """Results in the order of ``items``. The first exception is raised, and what has not begun never begins."""
+    with ThreadPoolExecutor(THREADS) as pool:
+        futures = [pool.submit(function, item) for item in items]
+        try:
+            return [future.result() for future in futures]
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def one_at_a_time(progress: Progress) -> Progress:
+    """``progress`` for several threads: callers' counters and bars need not be thread-safe."""
+    lock = Lock()
+
+    def call(count: int) -> None:
+        with lock:
+            progress(count)
+
+    return call

@@ -1,0 +1,162 @@
+"""An OCI image layout in a folder: blobs by digest, names in index.json.
+
+Source: OCI image-spec 1.1, image-layout.md. Temporary files and locks lie in ``.flywheel`` beside ``blobs``, so that
+``blobs`` holds nothing but content under its own digest.
+"""
+
+import os
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from flywheel_assets.adapters.oci import layout_index, writing
+from flywheel_assets.adapters.oci.documents import ChildDescriptor
+from flywheel_assets.adapters.oci.files import chunks_of, open_below, write_error
+from flywheel_assets.domain.digests import Sha256
+from flywheel_assets.domain.errors import AbsentError, InvalidInputError, LimitExceededError, PublicationError
+from flywheel_assets.domain.limits import DEFAULT_LIMITS, KIB, Limits
+from flywheel_assets.domain.untrusted import JsonObject, parse_json
+
+_RESERVED = {"blobs", "index.json", "oci-layout"}
+
+
+class OciLayout:
+    """One image layout: ``folder``, or ``folder/<repository>`` when a validated repository name is given.
+
+    Reading never follows a symbolic link below ``folder``. InvalidInputError for a repository
+    whose folder would lie within another layout.
+    """
+
+    def __init__(self, folder: Path, repository: str = "", limits: Limits = DEFAULT_LIMITS) -> None:
+        self._folder = Path(os.path.abspath(folder))  # noqa: PTH100 - resolve() would follow links
+        self._below = tuple(repository.split("/")) if repository else ()
+        self._limits = limits
+        if _RESERVED & set(self._below):
+            raise InvalidInputError(
+                repository, "repository", "has a part that image layouts use themselves", "Rename the repository."
+            )
+
+    @property
+    def path(self) -> Path:
+        """The layout's own folder, absolute."""
+        return self._folder.joinpath(*self._below)
+
+    # --- reading ---
+
+    def check(self) -> None:
+        """Raises AbsentError or InvalidInputError when this is no image layout of a known version."""
+        data = self._read_file("oci-layout", 4 * KIB)
+        fields = parse_json(data, str(self.path / "oci-layout"), limits=self._limits)
+        if fields.get("imageLayoutVersion") != layout_index.LAYOUT_VERSION:
+            raise InvalidInputError(
+                str(self.path / "oci-layout"),
+                "imageLayoutVersion",
+                f"is not {layout_index.LAYOUT_VERSION}",
+                "Write an image layout of that version.",
+            )
+
+    def blob_size(self, digest: Sha256) -> int | None:
+        """Size in bytes of the blob's file; None when there is none. ReadError when that cannot be told."""
+        try:
+            file = open_below(self._folder, *self._below, "blobs", "sha256", digest.hex)
+        except AbsentError:
+            return None
+        try:
+            return os.fstat(file).st_size
+        finally:
+            os.close(file)
+
+    def open_blob(self, digest: Sha256) -> Iterator[bytes]:
+        """The blob in chunks of at most 1 MiB, unverified. Errors come with the first chunk."""
+        file = open_below(self._folder, *self._below, "blobs", "sha256", digest.hex)
+        yield from chunks_of(file, str(digest))
+
+    def tag(self, name: str) -> ChildDescriptor | None:
+        """What ``name`` points to in index.json, unverified; None when nothing carries that name."""
+        return layout_index.named(self.index(), name, str(self.path))
+
+    def index(self) -> JsonObject:
+        """index.json, re-read. AbsentError when there is none."""
+        data = self._read_file("index.json", self._limits.manifest_bytes)
+        return layout_index.parse_layout_index(data, str(self.path / "index.json"), self._limits)
+
+    def _read_file(self, name: str, bound: int) -> bytes:
+        document = str(self.path / name)
+        data = bytearray()
+        for chunk in chunks_of(open_below(self._folder, *self._below, name), document):
+            data += chunk
+            if len(data) > bound:
+                raise LimitExceededError(document, "size", f"is over {bound:,} bytes", "Make it smaller.")
+        return bytes(data)
+
+    # --- writing; the operating system's refusals are PublicationErrors ---
+
+    def prepare(self) -> None:
+        """Make this an image layout unless it is one; PublicationError when a link leads it elsewhere."""
+        blobs = self.path / "blobs" / "sha256"
+        try:
+            blobs.mkdir(parents=True, exist_ok=True)
+            (self.path / writing.PRIVATE).mkdir(exist_ok=True)
+            inside = self._folder.resolve(strict=True).joinpath(*self._below)
+            if blobs.resolve(strict=True) != inside / "blobs" / "sha256":
+                raise PublicationError(f"{blobs} is reached through a symbolic link. Make it a plain folder.")
+            with writing.exclusive(self.path, "lock"):
+                for name, content in (
+                    ("index.json", layout_index.layout_index_bytes(layout_index.EMPTY)),
+                    ("oci-layout", b'{"imageLayoutVersion":"1.0.0"}'),
+                ):
+                    if not (self.path / name).exists():
+                        writing.replace(self.path, name, content)
+        except OSError as error:
+            raise write_error(error, str(self.path)) from error
+        self.check()
+
+    def has_blob(self, digest: Sha256, size: int) -> bool:
+        """Whether the blob's file is there with exactly that size."""
+        return self.blob_size(digest) == size
+
+    def put_blob(self, chunks: Iterable[bytes], digest: Sha256, size: int) -> bool:
+        """Store a blob, verified while it streams; False when it was there with that size.
+
+        PublicationError when the bytes are not ``size`` bytes under ``digest``; nothing is kept of them then.
+        """
+        name = f"{digest.hex}.part"
+        try:
+            # Two writers of one blob take turns; the second then finds it there.
+            with writing.exclusive(self.path, name) as file:
+                if self.has_blob(digest, size):
+                    return False
+                with writing.removed_unless_moved(self.path / writing.PRIVATE / name):
+                    writing.write_verified(file, chunks, digest, size)
+                    writing.move(self.path / writing.PRIVATE / name, self.path / "blobs" / "sha256" / digest.hex)
+        except OSError as error:
+            raise write_error(error, str(self.path / "blobs" / "sha256" / digest.hex)) from error
+        return True
+
+    def set_names(
+        self, wanted: Mapping[str, Mapping[str, Any]], moving: Collection[str], *, keep_replaced: bool = True
+    ) -> None:
+        """Point every name of ``wanted`` to its descriptor (``mediaType``, ``digest``, ``size``) in one update.
+
+        NameTakenError when one that is not in ``moving`` names other content: decided under the lock, where
+        nobody who takes it can come between.
+        """
+        try:
+            with writing.exclusive(self.path, "lock"):
+                self._rename(wanted, moving, keep_replaced=keep_replaced)
+        except OSError as error:
+            raise write_error(error, str(self.path / "index.json")) from error
+
+    def _rename(
+        self, wanted: Mapping[str, Mapping[str, Any]], moving: Collection[str], *, keep_replaced: bool
+    ) -> None:
+        index = self.index()
+        changed = {}
+        for name, descriptor in wanted.items():
+            layout_index.refuse_taken(index, [name], str(descriptor["digest"]), moving, str(self.path))
+            found = layout_index.named(index, name, str(self.path))
+            if found is None or str(found.digest) != descriptor["digest"]:
+                changed[name] = descriptor
+        if changed:
+            renamed = layout_index.with_names(index, changed, keep_replaced=keep_replaced)
+            writing.replace(self.path, "index.json", layout_index.layout_index_bytes(renamed))

@@ -1,0 +1,157 @@
+"""Reading a catalogue and its overlays: YAML 1.2, the limits policy, and errors that name file and line.
+
+An overlay is merged key by key over what comes before it; a list or a scalar replaces. Merging happens
+before validation, so an overlay can point a surface elsewhere but cannot weaken what the models demand.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.events import AliasEvent, MappingStartEvent, SequenceStartEvent
+
+from flywheel_assets.catalog.models import Catalogue
+from flywheel_assets.catalog.references import complaints
+from flywheel_assets.domain.errors import CatalogError, printable
+from flywheel_assets.domain.limits import DEFAULT_LIMITS, Limits
+
+Path_ = tuple[str, ...]
+Places = dict[Path_, str]
+
+
+def load_catalogue(files: list[Path], limits: Limits = DEFAULT_LIMITS) -> Catalogue:
+    """The catalogue in ``files``, the first one the base, the rest overlays.
+
+    Raises CatalogError with one ``file:line: sentence`` for each problem found.
+    """
+    merged: dict[str, Any] = {}
+    places: Places = {}
+    for file in files:
+        document = _read(file, limits)
+        _locate(document, file, (), places)
+        _merge(merged, _plain(document))
+    try:
+        catalogue = Catalogue.model_validate(merged)
+    except ValidationError as error:
+        raise CatalogError(_sentences(error, places)) from error
+    found = [f"{_place(path, places)}: {'.'.join(path)} {sentence}." for path, sentence in complaints(catalogue)]
+    if found:
+        raise CatalogError(found)
+    return catalogue
+
+
+def _read(file: Path, limits: Limits) -> Mapping[str, Any]:
+    try:
+        with file.open("rb") as stream:
+            data = stream.read(limits.catalogue_bytes + 1)
+    except OSError as error:
+        raise CatalogError([f"{file}: cannot be read: {error.strerror}."]) from error
+    if len(data) > limits.catalogue_bytes:
+        raise CatalogError([f"{file}: is larger than {limits.catalogue_bytes:,} bytes."])
+    try:
+        text = data.decode("utf-8")
+        _refuse_bombs(text, file, limits)
+        document = YAML(typ="rt", pure=True).load(text)
+    except UnicodeDecodeError as error:
+        raise CatalogError([f"{file}: byte {error.start} is not UTF-8."]) from error
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = mark.line + 1 if mark else 1
+        problem = (error.problem or error.context or "is not YAML").splitlines()[0]
+        raise CatalogError([f"{file}:{line}: {printable(problem)}."]) from error
+    except YAMLError as error:
+        raise CatalogError([f"{file}:1: {printable(str(error))}."]) from error
+    except RecursionError as error:
+        raise CatalogError([f"{file}:1: nests too deeply."]) from error
+    if not isinstance(document, Mapping):
+        raise CatalogError([f"{file}:1: a catalogue is a mapping."])
+    return _with_key_files(document, file)
+
+
+def _refuse_bombs(text: str, file: Path, limits: Limits) -> None:
+    """Aliases can multiply a small file into gigabytes, and nesting can exhaust the stack: look before loading."""
+    depth = 0
+    for event in YAML(typ="rt", pure=True).parse(text):
+        line = event.start_mark.line + 1
+        if isinstance(event, AliasEvent):
+            raise CatalogError([f"{file}:{line}: uses a YAML alias; write the value out."])
+        if isinstance(event, MappingStartEvent | SequenceStartEvent):
+            depth += 1
+        elif type(event).__name__ in {"MappingEndEvent", "SequenceEndEvent"}:
+            depth -= 1
+        if depth > limits.yaml_depth:
+            raise CatalogError([f"{file}:{line}: nests deeper than {limits.yaml_depth} levels."])
+
+
+def _with_key_files(document: Mapping[str, Any], file: Path) -> Mapping[str, Any]:
+    """Replace ``public_key_file`` (a name beside the catalogue) by the key it holds."""
+    keys = document.get("keys")
+    for name, key in keys.items() if isinstance(keys, Mapping) else ():
+        if not (isinstance(key, dict) and "public_key_file" in key):
+            continue
+        place = f"{file}:{_line_of(key, 'public_key_file')}"
+        relative = str(key.pop("public_key_file"))
+        target = (file.parent / relative).resolve()
+        if not target.is_relative_to(file.parent.resolve()):
+            raise CatalogError([f"{place}: keys.{name}.public_key_file leaves the catalogue's folder."])
+        try:
+            key["public_key"] = target.read_text("ascii")
+        except (OSError, UnicodeDecodeError) as error:
+            raise CatalogError([f"{place}: keys.{name}.public_key_file cannot be read: {relative}."]) from error
+    return document
+
+
+def _locate(node: object, file: Path, path: Path_, places: Places) -> None:
+    if isinstance(node, Mapping):
+        positions = getattr(node, "lc", None)
+        places.setdefault(path, f"{file}:{positions.line + 1 if positions else 1}")
+        for key, value in node.items():
+            inner = (*path, str(key))
+            places[inner] = f"{file}:{_line_of(node, key)}"
+            _locate(value, file, inner, places)
+    elif isinstance(node, list):
+        for number, value in enumerate(node):
+            _locate(value, file, (*path, str(number)), places)
+
+
+def _line_of(node: Mapping[str, Any], key: str) -> int:
+    """The line of a key, 1-based; 1 for what was not parsed from text."""
+    positions = getattr(node, "lc", None)
+    return positions.key(key)[0] + 1 if positions and key in (positions.data or {}) else 1
+
+
+def _plain(node: Any) -> Any:
+    if isinstance(node, Mapping):
+        return {str(key): _plain(value) for key, value in node.items()}
+    return [_plain(value) for value in node] if isinstance(node, list) else node
+
+
+def _merge(base: dict[str, Any], overlay: dict[str, Any]) -> None:
+    for key, value in overlay.items():
+        if isinstance(value, dict) and isinstance(base.get(key), dict):
+            _merge(base[key], value)
+        else:
+            base[key] = value
+
+
+def _place(path: Path_, places: Places) -> str:
+    while path and path not in places:
+        path = path[:-1]
+    return places.get(path, "catalogue:1")
+
+
+def _sentences(error: ValidationError, places: Places) -> list[str]:
+    sentences = []
+    for detail in error.errors(include_url=False, include_input=False):
+        # pydantic names the chosen member of a union as if it were a key: drop what the file does not hold.
+        path = tuple(str(part) for part in detail["loc"] if str(part) not in {"mutable", "durable", "[key]"})
+        message = detail["msg"].removeprefix("Value error, ")
+        if detail["type"] == "missing":
+            message = "is required and missing"
+        elif detail["type"] == "extra_forbidden":
+            message = "is not a key that the catalogue knows"
+        sentences.append(f"{_place(path, places)}: {'.'.join(path)} {message}.")
+    return sentences

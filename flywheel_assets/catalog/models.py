@@ -1,0 +1,293 @@
+"""What a catalogue may contain. Every description here is also shown by editors through the JSON Schema."""
+
+from enum import StrEnum
+from typing import Annotated, Literal, Self
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from flywheel_assets.domain.digests import EvidenceDigest
+from flywheel_assets.domain.names import BuilderLabel, Line, OciRepository, OciTag, OutputName, RepositoryUri
+from flywheel_assets.domain.statements import canonical
+
+Text = Annotated[str, StringConstraints(min_length=1, max_length=2000, strip_whitespace=True)]
+Contact = Annotated[str, StringConstraints(pattern=r"^(team:[A-Za-z0-9_-]+|[^@\s]+@[^@\s]+)$", max_length=200)]
+SurfaceUrl = Annotated[
+    str, StringConstraints(pattern=r"^(file:[^\s]+|https://[^\s]+|flakehub:[^\s]*)$", max_length=500)
+]
+TagTemplate = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_{][A-Za-z0-9._{}-]*$", max_length=100)]
+
+
+class Entry(BaseModel):
+    """A closed, frozen part of the catalogue."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Owner(Entry):
+    """A team or person that answers for something."""
+
+    name: Text = Field(description="Who this is, for people.")
+    contact: Contact = Field(description="`team:<name>` or an e-mail address; shown as the asset's owner.")
+
+
+class Visibility(StrEnum):
+    """Who can see a repository or surface."""
+
+    PUBLIC = "public"
+    INTERNAL = "internal"
+    PRIVATE = "private"
+
+
+class Repository(Entry):
+    """A source repository that builds may come from."""
+
+    visibility: Visibility
+
+
+class BuilderClass(StrEnum):
+    """What a runner label is able to do."""
+
+    NIX = "nix"
+    DOCKER = "docker"
+    DIND = "dind"
+
+
+class BuilderLevel(StrEnum):
+    """How much of the platform's surface a builder is."""
+
+    INSTALLATION_OWNED = "installation-owned"
+    ADDITIVE_CANARY = "additive-canary"
+    FIRST_CLASS = "first-class"
+
+
+class ArtifactType(StrEnum):
+    """What a build makes."""
+
+    NIX = "nix"
+    OCI = "oci"
+    BAZEL = "bazel"
+
+
+class Claim(StrEnum):
+    """What a builder may say of itself and be believed. All else must be said by an isolated signer."""
+
+    SOURCE = "source"
+    TRIGGER = "trigger"
+    BOOTSTRAP = "bootstrap"
+    VALIDATION = "validation"
+
+
+class Builder(Entry):
+    """A runner label: a shared capability class."""
+
+    class_: BuilderClass = Field(alias="class")
+    level: BuilderLevel
+    owner: OutputName = Field(description="Key in `owners`: who owns the builder path.")
+    makes: Annotated[tuple[ArtifactType, ...], Field(min_length=1)]
+    publication_boundary: Text | None = Field(
+        default=None, description="What leaves this builder and what does not. Required for first-class."
+    )
+    must_prove_bootstrap: bool = Field(
+        description="Whether its lane starts without its toolchain and must prove that it installed it (phase 0)."
+    )
+    trusted_claims: tuple[Claim, ...] = Field(
+        default=(),
+        description="What this builder may claim of itself when its key is not isolated from the job.",
+    )
+
+    @model_validator(mode="after")
+    def _first_class_needs_a_boundary(self) -> Self:
+        if self.level is BuilderLevel.FIRST_CLASS and self.publication_boundary is None:
+            raise ValueError("a first-class builder needs a publication_boundary: say what leaves it and what does not")
+        return self
+
+
+class MutableSurface(Entry):
+    """A cache that builders fill. It accelerates; it is never publication."""
+
+    role: Literal["mutable"]
+    protocol: ArtifactType
+    url: SurfaceUrl = Field(description="`file:<folder>` (relative to FLYWHEEL_HOME) or `https://…`.")
+    owner: OutputName
+    trusted_upstream_keys: tuple[Line, ...] = Field(
+        default=(), description="Nix public keys that may vouch for closure members no receipt lists."
+    )
+
+
+class Way(StrEnum):
+    """How an artifact comes to a surface."""
+
+    COPIES = "copies"
+    TRIGGERS = "triggers"
+    OBSERVES = "observes"
+
+
+class DurableSurface(Entry):
+    """A place that consumers read from and that keeps what it was given."""
+
+    role: Literal["durable"]
+    protocol: Literal["nix", "oci", "flakehub"]
+    url: SurfaceUrl
+    owner: OutputName
+    visibility: Visibility
+    retention: Literal["never"] = Field(description="Nothing here is ever collected.")
+    authority: bool = Field(
+        default=False, description="Declares a durable Nix cache of one's own to be a release authority."
+    )
+
+    @property
+    def implemented(self) -> bool:
+        """Whether this version of the project can serve the surface."""
+        return self.protocol in {"nix", "oci"} and self.url.startswith("file:")
+
+
+Surface = Annotated[MutableSurface | DurableSurface, Field(discriminator="role")]
+
+
+class TrustedKey(Entry):
+    """A key that may sign receipts, and for whom."""
+
+    public_key: Text = Field(description="PEM, SubjectPublicKeyInfo. Or give `public_key_file` beside the catalogue.")
+    builders: Annotated[tuple[BuilderLabel, ...], Field(min_length=1)]
+    repositories: Annotated[tuple[RepositoryUri, ...], Field(min_length=1)]
+    isolated: bool = Field(
+        default=False,
+        description="Whether the job itself cannot reach the key, so that its facts are platform-verified.",
+    )
+    slsa_build_level: Annotated[int, Field(ge=1, le=3)] = 1
+    valid_from: AwareDatetime | None = None
+    valid_until: AwareDatetime | None = None
+
+    @model_validator(mode="after")
+    def _level_needs_isolation(self) -> Self:
+        if self.slsa_build_level > 1 and not self.isolated:
+            raise ValueError(
+                "slsa_build_level above 1 needs isolated: true (SLSA v1.1, Build L2: provenance is authentic)"
+            )
+        return self
+
+
+class Role(StrEnum):
+    """What kind of flake output or target this is."""
+
+    PACKAGE = "package"
+    ALIAS = "alias"
+    CHECK = "check"
+    SHELL = "shell"
+    EXPORT = "export"
+    DEBUG = "debug"
+    INSTALLATION_LOCAL = "installation-local"
+
+
+class Audience(StrEnum):
+    """For whom the output is meant."""
+
+    USER_FACING = "user-facing"
+    CROSS_ORG = "cross-org"
+    INTERNAL = "internal"
+    ACCELERATION = "acceleration"
+    UNDECIDED = "undecided"
+
+
+class PublicationTarget(Entry):
+    """Where and how an output is published."""
+
+    surface: OutputName
+    way: Way
+    promotion: Literal["automatic", "on-demand"]
+    repository: OciRepository | None = Field(default=None, description="OCI: repository on the surface.")
+    tags: tuple[TagTemplate, ...] = Field(
+        default=(),
+        description="OCI: immutable tags; `{revision}` is the first 12 hex digits of the source revision.",
+    )
+    moving_tags: tuple[OciTag, ...] = Field(default=(), description="OCI: declared channels, which may move forward.")
+    disclosure: Text | None = Field(
+        default=None,
+        description="Who decided, and why, that a build of a non-public repository may become public.",
+    )
+
+
+class Output(Entry):
+    """One output of a build: a flake attribute, an image, a Bazel target."""
+
+    type: ArtifactType
+    definition: Line = Field(description="Flake attribute, Containerfile or Bazel label that builds it.")
+    role: Role
+    alias_of: OutputName | None = None
+    audience: Audience
+    consumption: Text | None = Field(default=None, description="How consumers are told to use it.")
+    owner: OutputName = Field(description="Key in `owners`: who owns the publication path.")
+    clean_because: Text | None = Field(default=None, description="Why it may stay published (phase 6).")
+    repository: RepositoryUri
+    cache: OutputName = Field(description="Key in `surfaces`: the mutable cache that its builder fills.")
+    validations: tuple[Line, ...] = ()
+    builders_that_must_agree: Annotated[int, Field(ge=1, le=9)] = 1
+    built_from: tuple[OutputName, ...] = Field(default=(), description="Outputs that go into this one by digest.")
+    product: OutputName | None = Field(default=None, description="Key in `products`, where several outputs compete.")
+    publication: PublicationTarget | None = None
+
+    @property
+    def is_candidate(self) -> bool:
+        """Whether it can ever be published; the lineage of all others ends at the cache entry."""
+        return self.role is Role.PACKAGE and self.audience not in {Audience.ACCELERATION, Audience.INTERNAL}
+
+
+class AuthorityGate(Entry):
+    """A condition of a change of authority; `met_by` names the evidence once it is met."""
+
+    condition: Text
+    met_by: Text | None = None
+
+
+class AuthorityChange(Entry):
+    """A declared wish to move the release authority to another output."""
+
+    to: OutputName
+    gates: Annotated[tuple[AuthorityGate, ...], Field(min_length=1)]
+
+
+class Product(Entry):
+    """Something users know by one name, and the one output through which it is released."""
+
+    authority: OutputName
+    statement: Text
+    change: AuthorityChange | None = None
+
+
+class Catalogue(Entry):
+    """The whole catalogue."""
+
+    version: Literal[1]
+    name: OutputName
+    policy_uri: Annotated[str, StringConstraints(pattern=r"^(https://|urn:)[^\s]+$", max_length=300)]
+    verifier_uri: Annotated[str, StringConstraints(pattern=r"^(https://|urn:)[^\s]+$", max_length=300)]
+    owners: dict[OutputName, Owner]
+    repositories: dict[RepositoryUri, Repository]
+    builders: dict[BuilderLabel, Builder]
+    surfaces: dict[OutputName, Surface]
+    keys: dict[OutputName, TrustedKey] = Field(default={}, description="Keys that may sign receipts.")
+    products: dict[OutputName, Product] = {}
+    outputs: dict[OutputName, Output]
+
+    @property
+    def digest(self) -> EvidenceDigest:
+        """Digest of the canonical JSON; names this catalogue in verdicts."""
+        return EvidenceDigest.of(self.canonical_bytes())
+
+    def canonical_bytes(self) -> bytes:
+        """RFC 8785 bytes of the catalogue."""
+        return canonical(self.model_dump(mode="json", by_alias=True))
+
+    def durable(self, name: str) -> DurableSurface:
+        """The durable surface called ``name``; loading has made sure that it is one."""
+        surface = self.surfaces[name]
+        if not isinstance(surface, DurableSurface):
+            raise TypeError(f"{name} is not a durable surface")
+        return surface
+
+    def mutable(self, name: str) -> MutableSurface:
+        """The mutable cache called ``name``; loading has made sure that it is one."""
+        surface = self.surfaces[name]
+        if not isinstance(surface, MutableSurface):
+            raise TypeError(f"{name} is not a mutable surface")
+        return surface

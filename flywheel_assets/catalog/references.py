@@ -1,0 +1,99 @@
+"""What a catalogue's parts say of each other: each complaint with the path of the entry at fault."""
+
+from collections.abc import Iterator
+
+from flywheel_assets.catalog.models import (
+    Audience,
+    Catalogue,
+    DurableSurface,
+    MutableSurface,
+    Output,
+    PublicationTarget,
+    Role,
+    Way,
+)
+
+Complaint = tuple[tuple[str, ...], str]
+
+
+def complaints(catalogue: Catalogue) -> Iterator[Complaint]:
+    """Every cross-reference that does not hold, as (path, sentence)."""
+    yield from _owners(catalogue)
+    yield from _keys(catalogue)
+    for name, output in catalogue.outputs.items():
+        yield from _output(catalogue, name, output)
+    for name, product in catalogue.products.items():
+        named = [("authority", product.authority)] + ([("change", product.change.to)] if product.change else [])
+        for field, target in named:
+            if target not in catalogue.outputs:
+                yield ("products", name, field), f"names the output {target!r}, which is not catalogued"
+
+
+def _owners(catalogue: Catalogue) -> Iterator[Complaint]:
+    named = [(("builders", name), builder.owner) for name, builder in catalogue.builders.items()]
+    named += [(("surfaces", name), surface.owner) for name, surface in catalogue.surfaces.items()]
+    named += [(("outputs", name), output.owner) for name, output in catalogue.outputs.items()]
+    for path, owner in named:
+        if owner not in catalogue.owners:
+            yield (*path, "owner"), f"names the owner {owner!r}, who is not in owners"
+
+
+def _keys(catalogue: Catalogue) -> Iterator[Complaint]:
+    for name, key in catalogue.keys.items():
+        for label in key.builders:
+            if label not in catalogue.builders:
+                yield ("keys", name, "builders"), f"speaks for the builder {label!r}, which is not catalogued"
+        for uri in key.repositories:
+            if uri not in catalogue.repositories:
+                yield ("keys", name, "repositories"), f"speaks for {uri}, which is not in repositories"
+
+
+def _output(catalogue: Catalogue, name: str, output: Output) -> Iterator[Complaint]:
+    path = ("outputs", name)
+    if output.repository not in catalogue.repositories:
+        yield (*path, "repository"), f"{output.repository} is not in repositories"
+    cache = catalogue.surfaces.get(output.cache)
+    if not isinstance(cache, MutableSurface):
+        yield (*path, "cache"), f"{output.cache!r} is not a mutable surface"
+    elif cache.protocol is not output.type:
+        yield (
+            (*path, "cache"),
+            f"{output.cache!r} is a {cache.protocol.value} cache and the output is {output.type.value}",
+        )
+    for other in output.built_from:
+        if other not in catalogue.outputs:
+            yield (*path, "built_from"), f"names the output {other!r}, which is not catalogued"
+    if (output.role is Role.ALIAS) != (output.alias_of is not None):
+        yield (*path, "alias_of"), "belongs to an alias, and an alias needs it"
+    if output.alias_of is not None and output.alias_of not in catalogue.outputs:
+        yield (*path, "alias_of"), f"names the output {output.alias_of!r}, which is not catalogued"
+    if output.product is not None and output.product not in catalogue.products:
+        yield (*path, "product"), f"names the product {output.product!r}, which is not in products"
+    if output.publication is not None:
+        yield from _publication(catalogue, (*path, "publication"), output, output.publication)
+
+
+def _publication(
+    catalogue: Catalogue, path: tuple[str, ...], output: Output, target: PublicationTarget
+) -> Iterator[Complaint]:
+    surface = catalogue.surfaces.get(target.surface)
+    if surface is None:
+        yield (*path, "surface"), f"{target.surface!r} is not in surfaces"
+        return
+    if not isinstance(surface, DurableSurface):
+        yield (*path, "surface"), f"{target.surface!r} is a mutable cache: filling it is never publication"
+        return
+    if not output.is_candidate or output.audience is Audience.UNDECIDED:
+        yield path, "belongs only to a package that is user-facing or cross-org"
+    if surface.protocol == "nix" and not surface.authority:
+        yield (*path, "surface"), f"{target.surface!r} is a Nix cache that is not declared an authority"
+    fitting = {"nix": {"nix", "flakehub"}, "oci": {"oci"}, "bazel": set()}[output.type.value]
+    if surface.protocol not in fitting:
+        yield (
+            (*path, "surface"),
+            f"a {output.type.value} output cannot be published to a {surface.protocol} surface",
+        )
+    if (surface.protocol == "flakehub") != (target.way is Way.TRIGGERS):
+        yield (*path, "way"), "flakehub takes `triggers`, and only flakehub does"
+    if surface.protocol == "oci" and (target.repository is None or not target.tags):
+        yield path, "an image needs a repository and at least one immutable tag"

@@ -1,0 +1,84 @@
+"""The evidence about one build, as the gate takes it: verified where it can be, never trusted because it lies there."""
+
+from pydantic import AwareDatetime
+
+from flywheel_assets.domain.builds import BuildKey, Closed
+from flywheel_assets.domain.digests import EvidenceDigest, GitRevision
+from flywheel_assets.domain.inspections import Inspection
+from flywheel_assets.domain.names import OutputName
+from flywheel_assets.domain.receipts import Receipt, TestOutcome
+
+
+class Signatures(Closed):
+    """What checking an envelope against the catalogue's keys gave.
+
+    ``keys`` are catalogue names of keys whose signature verified, ``unknown`` ids of keys that the catalogue
+    does not hold, ``invalid`` names of catalogued keys whose signature does not verify.
+    """
+
+    keys: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
+    invalid: tuple[str, ...] = ()
+
+    @property
+    def any(self) -> bool:
+        """Whether there is any signature."""
+        return bool(self.keys or self.unknown or self.invalid)
+
+
+class AttestedReceipt(Closed):
+    """A receipt with what its envelope's signatures are worth."""
+
+    evidence: EvidenceDigest
+    signatures: Signatures
+    receipt: Receipt
+
+
+class AttestedTest(Closed):
+    """A test result with what its envelope's signatures are worth."""
+
+    evidence: EvidenceDigest
+    signatures: Signatures
+    outcome: TestOutcome
+
+
+class RecordedInspection(Closed):
+    """An inspection that carries this project's own valid signature."""
+
+    evidence: EvidenceDigest
+    inspection: Inspection
+
+
+class ChannelHead(Closed):
+    """The newest source that the output's surface already holds."""
+
+    build: BuildKey
+    revision: GitRevision
+    committed_at: AwareDatetime | None
+
+
+class EvidenceBundle(Closed):
+    """Everything the gate may look at for one build.
+
+    ``receipts`` are those of this very run, ``witnesses`` those of other runs of the same output, source
+    revision and system, ``dependencies`` those of outputs that this one is built from. ``damaged`` holds a
+    sentence for each piece of evidence that a log names and that could not be read: none of it may be
+    dropped silently, because it may have been evidence against the artifact.
+    """
+
+    output: OutputName
+    build: BuildKey
+    receipts: tuple[AttestedReceipt, ...] = ()
+    witnesses: tuple[AttestedReceipt, ...] = ()
+    dependencies: tuple[AttestedReceipt, ...] = ()
+    tests: tuple[AttestedTest, ...] = ()
+    inspections: tuple[RecordedInspection, ...] = ()
+    channel: ChannelHead | None = None
+    damaged: tuple[str, ...] = ()
+
+    @property
+    def digests(self) -> tuple[EvidenceDigest, ...]:
+        """Digests of all evidence, sorted."""
+        found = {attested.evidence for attested in (*self.receipts, *self.witnesses, *self.dependencies)}
+        found |= {test.evidence for test in self.tests} | {recorded.evidence for recorded in self.inspections}
+        return tuple(sorted(found))

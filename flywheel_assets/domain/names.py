@@ -1,0 +1,58 @@
+"""The spellings that names may have, so that no string out of a receipt can act as a path or a URL."""
+
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator, StringConstraints
+
+STORE_PATH = re.compile(r"/nix/store/[0-9a-df-np-sv-z]{32}-[0-9a-zA-Z+\-._?=]{1,211}")
+
+OutputName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
+"""A catalogued output: also an asset key part and a file name."""
+
+BuilderLabel = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
+"""A runner label."""
+
+StorePath = Annotated[str, StringConstraints(pattern=rf"^{STORE_PATH.pattern}$", max_length=256)]
+"""A Nix store path (Nix manual, "Store path")."""
+
+RepositoryUri = Annotated[
+    str, StringConstraints(pattern=r"^https://[a-z0-9.-]+(:\d+)?(/[A-Za-z0-9._~-]+)+$", max_length=300)
+]
+"""A source repository by its https URI without a trailing ``.git``."""
+
+OciRepository = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*$", max_length=255
+    ),
+]
+"""A repository name (OCI distribution-spec, "Pulling manifests")."""
+
+OciTag = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$")]
+
+Platform = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+/[a-z0-9_]+(/[a-z0-9]+)?$", max_length=60)]
+"""``os/architecture[/variant]`` (OCI image-spec, image index)."""
+
+
+def _relative(path: str) -> str:
+    if path.startswith("/") or {".", "..", ""} & set(path.split("/")) or "\\" in path:
+        raise ValueError("is not a plain relative path")
+    return path
+
+
+FilePath = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]+$", max_length=1024), AfterValidator(_relative)]
+"""A relative path without dot segments."""
+
+Line = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]*$", max_length=500)]
+"""One printable line of text."""
+
+
+def store_path_hash(path: str) -> str:
+    """The 32 characters that name ``path`` in a binary cache."""
+    return path.removeprefix("/nix/store/")[:32]
+
+
+def store_path_base(path: str) -> str:
+    """``<hash>-<name>``, the spelling of references in a narinfo."""
+    return path.removeprefix("/nix/store/")

@@ -1,0 +1,79 @@
+"""Phase 3, part one: is the receipt by someone who may speak for this builder and this source?"""
+
+from flywheel_assets.domain.artifacts import same_content
+from flywheel_assets.domain.verdicts import Finding, Phase, VerdictClass
+from flywheel_assets.gate.case import Answer, Case, signing_keys, why_not_trusted
+
+_answer = Answer("receipt_is_authentic", Phase.INTEGRITY)
+TEMPORARILY = VerdictClass.REJECTED_TEMPORARILY
+EMIT_AGAIN = "Emit the receipt again from the job, signed with the builder's key; the same run is then judged anew."
+
+
+def receipt_is_authentic(case: Case) -> Finding:
+    """Signed by a key trusted for this builder and source, in its validity, for this run."""
+    authentic = case.authentic
+    if len(authentic) > 1:
+        first = authentic[0].receipt
+        for other in authentic[1:]:
+            if other.receipt.run.invocation != first.run.invocation or not same_content(
+                first.artifact, other.receipt.artifact
+            ):
+                return _answer(
+                    VerdictClass.REJECTED_PERMANENTLY,
+                    "receipts-conflict",
+                    "two authentic receipts for the same run name different invocations or different content",
+                    remedy="Build again under a new run, and find out who signed the second receipt.",
+                    actor=case.builder_owner,
+                )
+    if authentic:
+        names = ", ".join(authentic[0].signatures.keys)
+        return _answer.passed(f"signed by {names} for {authentic[0].receipt.run.builder}, in its validity")
+    return _why_none(case)
+
+
+def _why_none(case: Case) -> Finding:
+    receipts = case.bundle.receipts
+    if not receipts:
+        return _answer(
+            VerdictClass.CANNOT_DETERMINE,
+            "receipt-missing",
+            "no receipt of this build is in evidence",
+            remedy="Emit a receipt for this run.",
+            actor="the builder",
+        )
+    attested = receipts[-1]
+    signatures, receipt = attested.signatures, attested.receipt
+    label = receipt.run.builder
+    if not signatures.any:
+        return _answer(
+            TEMPORARILY,
+            "receipt-unsigned",
+            "the receipt carries no signature",
+            remedy=EMIT_AGAIN,
+            actor=f"builder {label}",
+        )
+    if signatures.invalid and not signatures.keys:
+        return _answer(
+            TEMPORARILY,
+            "signature-invalid",
+            f"the signature by {', '.join(signatures.invalid)} does not verify",
+            remedy=EMIT_AGAIN,
+            actor=f"builder {label}",
+        )
+    keys = signing_keys(case.catalogue, signatures)
+    if not keys:
+        unknown = ", ".join(key[:16] for key in signatures.unknown)
+        return _answer(
+            TEMPORARILY,
+            "key-untrusted",
+            f"signed only by a key that the catalogue does not hold ({unknown}…)",
+            remedy=f"{EMIT_AGAIN} If the key is right, add it under `keys`.",
+            actor=f"builder {label}; {case.catalogue_owner}",
+        )
+    reason = why_not_trusted(keys[0], receipt)
+    sentence = {
+        "key-not-for-builder": f"the key may not speak for the builder {label}",
+        "key-not-for-repository": f"the key may not speak for {receipt.run.source.repository}",
+        "key-not-valid-then": f"the key was not valid when the run finished ({receipt.run.finished_at:%Y-%m-%d %H:%M}Z)",
+    }[reason]
+    return _answer(TEMPORARILY, reason, sentence, remedy=EMIT_AGAIN, actor=f"builder {label}")

@@ -1,0 +1,149 @@
+"""What a rule sees: the case. And how it answers: passed, or a finding with reason, remedy and actor."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from functools import wraps
+
+from flywheel_assets.catalog.models import Builder, Catalogue, Claim, Output, TrustedKey
+from flywheel_assets.domain.evidence import AttestedReceipt, EvidenceBundle, Signatures
+from flywheel_assets.domain.receipts import Receipt
+from flywheel_assets.domain.verdicts import About, Finding, Phase, VerdictClass
+
+
+@dataclass(frozen=True)
+class Case:
+    """One build to be judged."""
+
+    bundle: EvidenceBundle
+    catalogue: Catalogue
+    output: Output
+    now: datetime
+
+    @property
+    def authentic(self) -> tuple[AttestedReceipt, ...]:
+        """The receipts of this run by a signer whom the catalogue trusts for this builder and source."""
+        return tuple(r for r in self.bundle.receipts if trusted_keys(self.catalogue, r))
+
+    @property
+    def receipt(self) -> Receipt:
+        """The authentic receipt. Only for rules that ``needs_receipt`` guards."""
+        return self.authentic[0].receipt
+
+    @property
+    def builder(self) -> Builder | None:
+        """The catalogued builder of the authentic receipt."""
+        return self.catalogue.builders.get(self.receipt.run.builder)
+
+    @property
+    def owner(self) -> str:
+        """Who owns the publication path, for people."""
+        return person(self.catalogue, self.output.owner)
+
+    @property
+    def builder_owner(self) -> str:
+        """Who owns the builder path, for people."""
+        builder = self.builder
+        return person(self.catalogue, builder.owner) if builder else self.catalogue_owner
+
+    @property
+    def cache_owner(self) -> str:
+        """Who owns the mutable cache, for people."""
+        return person(self.catalogue, self.catalogue.surfaces[self.output.cache].owner)
+
+    @property
+    def catalogue_owner(self) -> str:
+        """Who decides what the catalogue says of this output."""
+        return f"{self.owner}, in the catalogue"
+
+    def believes(self, claim: Claim) -> bool:
+        """Whether a fact in the receipt counts: platform-verified, or a claim this builder is trusted with."""
+        builder = self.builder
+        isolated = any(key.isolated for key in trusted_keys(self.catalogue, self.authentic[0]))
+        return isolated or (builder is not None and claim in builder.trusted_claims)
+
+
+Rule = Callable[[Case], Finding]
+
+
+def person(catalogue: Catalogue, key: str) -> str:
+    """``Name <contact>`` of an owner."""
+    owner = catalogue.owners[key]
+    return f"{owner.name} ({owner.contact})"
+
+
+def trusted_keys(catalogue: Catalogue, attested: AttestedReceipt) -> list[TrustedKey]:
+    """The keys that signed and may speak for this receipt's builder, repository and time."""
+    return [key for key in signing_keys(catalogue, attested.signatures) if not why_not_trusted(key, attested.receipt)]
+
+
+def signing_keys(catalogue: Catalogue, signatures: Signatures) -> list[TrustedKey]:
+    """The catalogue's keys whose signature verified."""
+    return [catalogue.keys[name] for name in signatures.keys if name in catalogue.keys]
+
+
+def why_not_trusted(key: TrustedKey, receipt: Receipt) -> str:
+    """The reason code why ``key`` may not speak for ``receipt``; empty when it may."""
+    run = receipt.run
+    if run.builder not in key.builders:
+        return "key-not-for-builder"
+    if run.source.repository not in key.repositories:
+        return "key-not-for-repository"
+    too_early = key.valid_from is not None and run.finished_at < key.valid_from
+    too_late = key.valid_until is not None and run.finished_at > key.valid_until
+    return "key-not-valid-then" if too_early or too_late else ""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Builds the findings of one rule, so that a rule names itself once."""
+
+    rule: str
+    phase: Phase
+
+    def passed(self, message: str) -> Finding:
+        """The rule's truth holds."""
+        return Finding(rule=self.rule, phase=self.phase, verdict=VerdictClass.PASSED, reason="holds", message=message)
+
+    def __call__(
+        self,
+        verdict: VerdictClass,
+        reason: str,
+        message: str,
+        *,
+        remedy: str,
+        actor: str,
+        about: About = About.ARTIFACT,
+    ) -> Finding:
+        """The rule's truth does not hold."""
+        return Finding(
+            rule=self.rule,
+            phase=self.phase,
+            verdict=verdict,
+            reason=reason,
+            message=message,
+            remedy=remedy,
+            actor=actor,
+            about=about,
+        )
+
+
+def needs_receipt(answer: Answer) -> Callable[[Rule], Rule]:
+    """Without an authentic receipt the rule cannot determine anything, and says so."""
+
+    def guard(rule: Rule) -> Rule:
+        @wraps(rule)
+        def guarded(case: Case) -> Finding:
+            if case.authentic:
+                return rule(case)
+            return answer(
+                VerdictClass.CANNOT_DETERMINE,
+                "no-authentic-receipt",
+                "nothing that an unauthenticated receipt says is looked at",
+                remedy="See receipt_is_authentic.",
+                actor="the builder",
+            )
+
+        return guarded
+
+    return guard

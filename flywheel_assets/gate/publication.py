@@ -1,0 +1,102 @@
+"""Phase 5: may this go to that surface, now, and is the surface the one that speaks for the product?"""
+
+from flywheel_assets.catalog.models import Visibility
+from flywheel_assets.domain.verdicts import About, Finding, Phase, VerdictClass
+from flywheel_assets.gate.case import Answer, Case, needs_receipt, person
+
+_order = Answer("source_order_is_kept", Phase.PUBLICATION)
+_authority = Answer("release_authority_holds", Phase.PUBLICATION)
+_surface = Answer("durable_surface_exists", Phase.PUBLICATION)
+
+
+@needs_receipt(_order)
+def source_order_is_kept(case: Case) -> Finding:
+    """Not older than what the surface already holds of this output."""
+    head, source = case.bundle.channel, case.receipt.run.source
+    if head is None or head.revision == source.revision:
+        return _order.passed("nothing newer is published")
+    if head.committed_at is None or source.committed_at is None:
+        return _order(
+            VerdictClass.CANNOT_DETERMINE,
+            "order-unknown",
+            f"{head.build} is published, and one of the two receipts does not say when its source was committed",
+            remedy="Emit the receipt with the commit's time.",
+            actor=case.builder_owner,
+        )
+    if source.committed_at < head.committed_at:
+        return _order(
+            VerdictClass.NEEDS_APPROVAL,
+            "older-than-channel",
+            f"its source is of {source.committed_at:%Y-%m-%d}, and {head.build} of {head.committed_at:%Y-%m-%d} is published",
+            remedy="No action needed, unless going back is wanted: then a person must say so.",
+            actor=case.owner,
+        )
+    return _order.passed(f"newer than {head.build}, which is published")
+
+
+def release_authority_holds(case: Case) -> Finding:
+    """This output is its product's declared authority, or every gate of a change of authority is met."""
+    output = case.output
+    if output.product is None:
+        return _authority.passed("no other output competes for the same product")
+    product = case.catalogue.products[output.product]
+    if case.bundle.output == product.authority:
+        return _authority.passed(f"the declared authority of {output.product}")
+    decider = person(case.catalogue, case.catalogue.outputs[product.authority].owner)
+    if product.change is None or product.change.to != case.bundle.output:
+        return _authority(
+            VerdictClass.REJECTED_PERMANENTLY,
+            "not-the-authority",
+            f"{output.product} is released through {product.authority}. {product.statement}",
+            remedy="No action needed, unless the release authority is to change: declare that and its gates.",
+            actor=decider,
+            about=About.POLICY,
+        )
+    unmet = [gate.condition for gate in product.change.gates if gate.met_by is None]
+    if unmet:
+        return _authority(
+            VerdictClass.WAITING,
+            "authority-gates-unmet",
+            f"a change of authority to it is declared, and {len(unmet)} gates are not met: {unmet[0]}",
+            remedy="Meet each gate and name its evidence under `met_by`.",
+            actor=decider,
+            about=About.POLICY,
+        )
+    return _authority.passed(f"every gate of the change of authority of {output.product} is met")
+
+
+def durable_surface_exists(case: Case) -> Finding:
+    """The catalogue names a durable surface; it is implemented, and its visibility fits the source's."""
+    target = case.output.publication
+    if target is None:
+        return _surface(
+            VerdictClass.REJECTED_PERMANENTLY,
+            "no-durable-surface",
+            "the catalogue names no durable surface for it",
+            remedy="No action needed, unless it is to be published: then name a surface under `publication`.",
+            actor=case.catalogue_owner,
+            about=About.POLICY,
+        )
+    surface = case.catalogue.durable(target.surface)
+    if not surface.implemented:
+        return _surface(
+            VerdictClass.WAITING,
+            "surface-not-implemented",
+            f"{target.surface} ({surface.protocol}, {surface.url}) is declared, and this version cannot serve it yet",
+            remedy="No action needed: the build passes on its own once the surface is served.",
+            actor="the maintainers of flywheel_assets",
+            about=About.POLICY,
+        )
+    source = case.catalogue.repositories[case.output.repository].visibility
+    if surface.visibility is Visibility.PUBLIC and source is not Visibility.PUBLIC and target.disclosure is None:
+        return _surface(
+            VerdictClass.NEEDS_APPROVAL,
+            "disclosure-undecided",
+            f"its source is {source.value} and {target.surface} is public: that must be a decision",
+            remedy="Write down who decided it, and why, under `publication.disclosure`.",
+            actor=case.catalogue_owner,
+            about=About.POLICY,
+        )
+    return _surface.passed(
+        f"{target.surface} ({surface.protocol}, retention never), which this pipeline {target.way.value}"
+    )

@@ -1,0 +1,69 @@
+"""Phase 3, part three: did every named validation pass for this very artifact or run?"""
+
+from flywheel_assets.catalog.models import Claim, TrustedKey
+from flywheel_assets.domain.builds import ValidationResult
+from flywheel_assets.domain.verdicts import Finding, Phase, VerdictClass
+from flywheel_assets.gate.case import Answer, Case, needs_receipt, signing_keys, why_not_trusted
+
+_answer = Answer("validation_is_green", Phase.VALIDATION)
+
+
+@needs_receipt(_answer)
+def validation_is_green(case: Case) -> Finding:
+    """Every validation that the output names passed, and none failed.
+
+    A failure counts whoever reports it of those who may speak for the run; a pass only where the platform
+    says so, or the builder is trusted with that claim.
+    """
+    wanted = case.output.validations
+    claimed = {v.name: v.result for v in case.receipt.run.validations}
+    results = {*claimed.items(), *_attested(case, believed=False)}
+    failed = sorted(name for name, result in results if result is ValidationResult.FAILED)
+    if failed:
+        return _answer(
+            VerdictClass.REJECTED_PERMANENTLY,
+            "validation-failed",
+            f"{failed[0]} failed" + (f", and {len(failed) - 1} more" if len(failed) > 1 else ""),
+            remedy="Mend what failed and build again.",
+            actor=case.owner,
+        )
+    passed = {name for name, result in _attested(case, believed=True) if result is not ValidationResult.FAILED}
+    if case.believes(Claim.VALIDATION):
+        passed |= set(claimed)
+    missing = [name for name in wanted if name not in passed]
+    if not missing:
+        return _answer.passed(", ".join(wanted) + " passed" if wanted else "the catalogue names no validation")
+    if missing[0] in claimed:
+        return _answer(
+            VerdictClass.REJECTED_TEMPORARILY,
+            "validation-claim-untrusted",
+            f"only the job itself says that {missing[0]} passed, and its claims about validation are not trusted",
+            remedy="Attest the result with a key that is isolated from the job, or trust the claim in the catalogue.",
+            actor=case.builder_owner,
+        )
+    return _answer(
+        VerdictClass.WAITING,
+        "validation-missing",
+        f"no result of {', '.join(missing)} is in evidence",
+        remedy="No action needed while the validation runs; it is judged again when its result arrives.",
+        actor=case.owner,
+    )
+
+
+def _attested(case: Case, *, believed: bool) -> set[tuple[str, ValidationResult]]:
+    """Results in separate test-result attestations about this artifact, by signers who may speak for the run.
+
+    With ``believed``, only those that also count as a pass: from an isolated signer or a trusted claim.
+    """
+    digest = case.receipt.artifact.digest.hex
+
+    def counts(key: TrustedKey) -> bool:
+        speaks = not why_not_trusted(key, case.receipt)
+        return speaks and (not believed or key.isolated or case.believes(Claim.VALIDATION))
+
+    return {
+        (test.outcome.validation.name, test.outcome.validation.result)
+        for test in case.bundle.tests
+        if digest in {subject.hex for subject in test.outcome.subjects}
+        and any(counts(key) for key in signing_keys(case.catalogue, test.signatures))
+    }

@@ -1,0 +1,167 @@
+"""The edges of the project as Protocols. Adapters implement them, promotion/ talks to nothing else.
+
+An adapter turns every foreign exception into one of ``domain.errors``; a leaked ValueError is a bug.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from flywheel_assets.domain.artifacts import Artifact
+from flywheel_assets.domain.digests import EvidenceDigest
+from flywheel_assets.domain.inspections import Reading
+from flywheel_assets.domain.publications import Plan, Proof, Release
+
+Progress = Callable[[int], None]
+"""Called with the number of bytes just read or written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One document that a builder left in an inbox.
+
+    ``data`` is None when it was not read (too large, unreadable); ``problem`` then says why.
+    """
+
+    name: str
+    data: bytes | None
+    problem: str = ""
+
+
+class BuildSource(Protocol):
+    """Where receipts arrive."""
+
+    def deliveries(self) -> Iterator[Delivery]:
+        """Everything that lies there now, in a stable order. Raises ReadError when the place is not readable."""
+        ...
+
+
+class SourceCache(Protocol):
+    """A mutable cache that builders fill, read-only."""
+
+    def inspect(self, artifact: Artifact, progress: Progress) -> tuple[Reading, ...]:
+        """Read every member's whole body and hash it. Never raises for what the cache holds: that is a reading."""
+        ...
+
+
+class PublicationSurface(Protocol):
+    """A durable surface. ``plan`` decides, ``copy`` to ``reveal`` carry out, ``read_back`` proves.
+
+    The caller runs plan, copy, attach, reveal, read_back in this order; each is safe to repeat.
+    """
+
+    def plan(self, release: Release) -> Plan:
+        """What is wanted minus what is present. Raises NameTakenError when a name holds other content."""
+        ...
+
+    def copy(self, plan: Plan, progress: Progress) -> None:
+        """Copy what is missing, verifying bytes while they stream. Nothing becomes visible by name.
+
+        Raises ReadError for the source, PublicationError when the bytes are not what the release says.
+        """
+        ...
+
+    def attach(self, plan: Plan, proofs: Sequence[Proof]) -> None:
+        """Put the proofs beside the artifact, once each however often this runs."""
+        ...
+
+    def reveal(self, plan: Plan) -> None:
+        """Make the names visible, last of all."""
+        ...
+
+    def read_back(self, release: Release, progress: Progress) -> tuple[Reading, ...]:
+        """Read everything as an anonymous consumer would."""
+        ...
+
+    def proofs(self, release: Release) -> tuple[bytes, ...]:
+        """The proofs that a consumer finds beside the artifact."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class LogEntry:
+    """One numbered entry of an evidence log: what kind of evidence, about which build, under which digest."""
+
+    number: int
+    kind: str
+    subject: str
+    evidence: EvidenceDigest
+
+
+class EvidenceStore(Protocol):
+    """Append-only evidence: blobs by digest, hash-chained logs, create-once slots, claims."""
+
+    def put(self, data: bytes) -> EvidenceDigest:
+        """Store ``data`` durably."""
+        ...
+
+    def get(self, digest: EvidenceDigest) -> bytes:
+        """The bytes, hashed again. Raises EvidenceMissingError or EvidenceCorruptError."""
+        ...
+
+    def append(self, log: str, kind: str, subject: str, evidence: EvidenceDigest) -> LogEntry:
+        """Add to a log what it does not hold yet; the present entry when it does."""
+        ...
+
+    def entries(self, log: str) -> tuple[LogEntry, ...]:
+        """The whole log, its chain verified. Raises EvidenceError when it contradicts itself."""
+        ...
+
+    def logs(self) -> tuple[str, ...]:
+        """The names of all logs."""
+        ...
+
+    def slot(self, name: str, make: Callable[[], bytes]) -> bytes:
+        """The bytes of a create-once slot, made and stored by whoever comes first."""
+        ...
+
+    def claim(self, name: str) -> AbstractContextManager[Callable[[], None]]:
+        """Hold the name against other publishers; yields a function that raises when the claim was lost."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What a verifier found in a DSSE envelope: its payload, and which of the offered keys signed it.
+
+    ``keys`` are the names of offered keys whose signature verified, ``unknown`` the key ids of signatures by
+    keys that were not offered, ``invalid`` the names of offered keys whose signature does not verify.
+    """
+
+    payload: bytes
+    payload_type: str
+    keys: tuple[str, ...]
+    unknown: tuple[str, ...]
+    invalid: tuple[str, ...]
+
+    @property
+    def signed(self) -> bool:
+        """Whether the envelope carries any signature at all."""
+        return bool(self.keys or self.unknown or self.invalid)
+
+
+class Signer(Protocol):
+    """Signs payloads as DSSE envelopes."""
+
+    @property
+    def keyid(self) -> str:
+        """The key's id in envelopes."""
+        ...
+
+    @property
+    def public_key(self) -> str:
+        """The public key, PEM (SubjectPublicKeyInfo)."""
+        ...
+
+    def sign(self, payload: bytes, payload_type: str) -> bytes:
+        """The envelope, as canonical JSON."""
+        ...
+
+
+class Verifier(Protocol):
+    """Opens DSSE envelopes."""
+
+    def check(self, envelope: bytes, document: str, public_keys: Mapping[str, str]) -> Checked:
+        """Verify against named PEM keys. Raises InvalidInputError when it is no envelope."""
+        ...

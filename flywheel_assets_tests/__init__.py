@@ -1,0 +1,1 @@
+"""Tests of flywheel_assets, in folders that mirror the package."""

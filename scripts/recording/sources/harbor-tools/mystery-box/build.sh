@@ -1,0 +1,2 @@
+mkdir -p "$out"
+echo "Nobody said what this is for." > "$out/README"

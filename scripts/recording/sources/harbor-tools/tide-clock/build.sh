@@ -1,0 +1,5 @@
+mkdir -p "$out/bin" "$out/share/tide-clock"
+sed -e "s,@version@,$version,g" -e "s,@tideTables@,$tideTables,g" "$src/tide-clock.in" > "$out/bin/tide-clock"
+chmod 555 "$out/bin/tide-clock"
+install -m 444 "$src/hands.txt" "$out/share/tide-clock/hands.txt"
+"$out/bin/tide-clock" --list | grep -q "Lantern Pier"
