@@ -14,6 +14,7 @@ Contact = Annotated[str, StringConstraints(pattern=r"^(team:[A-Za-z0-9_-]+|[^@\s
 SurfaceUrl = Annotated[
     str, StringConstraints(pattern=r"^(file:[^\s]+|https://[^\s]+|flakehub:[^\s]*)$", max_length=500)
 ]
+FolderUrl = Annotated[str, StringConstraints(pattern=r"^file:[^\s]+$", max_length=500)]
 TagTemplate = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_{][A-Za-z0-9._{}-]*$", max_length=100)]
 
 
@@ -261,6 +262,8 @@ class Catalogue(Entry):
     name: OutputName
     policy_uri: Annotated[str, StringConstraints(pattern=r"^(https://|urn:)[^\s]+$", max_length=300)]
     verifier_uri: Annotated[str, StringConstraints(pattern=r"^(https://|urn:)[^\s]+$", max_length=300)]
+    inbox: FolderUrl = Field(default="file:inbox", description="Where receipts arrive.")
+    evidence: FolderUrl = Field(default="file:evidence", description="Where evidence is kept.")
     owners: dict[OutputName, Owner]
     repositories: dict[RepositoryUri, Repository]
     builders: dict[BuilderLabel, Builder]

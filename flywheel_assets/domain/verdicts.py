@@ -96,6 +96,14 @@ class Verdict(Closed):
         """Whether every rule passes."""
         return self.verdict is VerdictClass.PASSED
 
+    @property
+    def body_is_whole(self) -> bool:
+        """Whether the cache entry was read whole and is what an authentic receipt says."""
+        rules = {"whole_body_matches_digest", "closure_is_complete", "receipt_is_authentic"}
+        found = [finding for finding in self.findings if finding.rule in rules]
+        whole = all(finding.verdict is VerdictClass.PASSED for finding in found)
+        return len(found) == len(rules) and whole and all(f.reason != "evidence-damaged" for f in self.findings)
+
     def of_phase(self, phase: Phase) -> tuple[Finding, ...]:
         """The findings of one phase, worst first."""
         found = (finding for finding in self.findings if finding.phase is phase)

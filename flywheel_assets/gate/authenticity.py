@@ -74,6 +74,6 @@ def _why_none(case: Case) -> Finding:
     sentence = {
         "key-not-for-builder": f"the key may not speak for the builder {label}",
         "key-not-for-repository": f"the key may not speak for {receipt.run.source.repository}",
-        "key-not-valid-then": f"the key was not valid when the run finished ({receipt.run.finished_at:%Y-%m-%d %H:%M}Z)",
+        "key-not-valid-then": f"the key was not valid when the run finished ({receipt.run.finished_at:%Y-%m-%d})",
     }[reason]
     return _answer(TEMPORARILY, reason, sentence, remedy=EMIT_AGAIN, actor=f"builder {label}")

@@ -43,9 +43,8 @@ def source_can_be_reidentified(case: Case) -> Finding:
             remedy="Sign with a key that is isolated from the job, or trust this builder's claim in the catalogue.",
             actor=case.builder_owner,
         )
-    return _dependencies(case) or _source.passed(
-        f"{run.source.repository} at {str(run.source.revision)[:12]}, {len(run.locked_inputs)} locked inputs, {run.definition}"
-    )
+    source = f"{run.source.repository} at {str(run.source.revision)[:12]}"
+    return _dependencies(case) or _source.passed(f"{source}, {len(run.locked_inputs)} locked inputs, {run.definition}")
 
 
 def _dependencies(case: Case) -> Finding | None:

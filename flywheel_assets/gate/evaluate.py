@@ -29,18 +29,19 @@ from flywheel_assets.gate.publication import (
 from flywheel_assets.gate.validation import validation_is_green
 
 # The order decides which of several equally bad findings a verdict is named after: what the catalogue decided
-# for the output comes before what this one build lacks, authenticity before everything that a receipt says.
+# for the output comes before what this one build lacks, authenticity before
+# everything that a receipt says, and a disagreement of builders before the bodies that differ because of it.
 RULES: tuple[Rule, ...] = (
     output_is_not_transient,
     use_is_intended,
     receipt_is_authentic,
     toolchain_bootstrap_was_proven,
     builder_is_known,
+    rebuild_agrees,
     closure_is_complete,
     whole_body_matches_digest,
     validation_is_green,
     source_can_be_reidentified,
-    rebuild_agrees,
     source_order_is_kept,
     release_authority_holds,
     durable_surface_exists,

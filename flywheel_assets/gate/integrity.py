@@ -169,7 +169,7 @@ def _unvouched(case: Case, readings: tuple[Reading, ...]) -> Finding | None:
             return _closure(
                 PERMANENTLY,
                 "member-not-vouched-for",
-                f"{reading.member} is in the closure, but neither the receipt lists it nor a trusted upstream signed it",
+                f"{reading.member} is in the closure; neither the receipt lists it nor a trusted upstream signed it",
                 remedy="List it in the receipt, or trust the upstream key of the cache that made it.",
                 actor=case.builder_owner,
             )

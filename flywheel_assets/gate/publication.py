@@ -27,7 +27,8 @@ def source_order_is_kept(case: Case) -> Finding:
         return _order(
             VerdictClass.NEEDS_APPROVAL,
             "older-than-channel",
-            f"its source is of {source.committed_at:%Y-%m-%d}, and {head.build} of {head.committed_at:%Y-%m-%d} is published",
+            f"its source is of {source.committed_at:%Y-%m-%d}, and {head.build} of "
+            f"{head.committed_at:%Y-%m-%d} is published",
             remedy="No action needed, unless going back is wanted: then a person must say so.",
             actor=case.owner,
         )

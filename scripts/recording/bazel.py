@@ -3,10 +3,9 @@
 import json
 from pathlib import Path
 
-from recording.tools import RecordingError, output
-
 from flywheel_assets.domain.artifacts import BazelFile, BazelOutputs
 from flywheel_assets.domain.digests import ActionDigest, CasDigest
+from recording.tools import RecordingError, output
 
 
 def built(workspace: Path, label: str, cache: Path, work: Path) -> BazelOutputs:

@@ -6,10 +6,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from recording.tools import output
-
 from flywheel_assets.domain.artifacts import OciImage
 from flywheel_assets.domain.digests import ManifestDigest
+from recording.tools import output
 
 INDEX = "application/vnd.oci.image.index.v1+json"
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -58,8 +57,7 @@ class Layout:
         if top["mediaType"] == INDEX:
             children = json.loads(self.blob(top["digest"]))["manifests"]
             platforms = {
-                f"{child['platform']['os']}/{child['platform']['architecture']}": child["digest"]
-                for child in children
+                f"{child['platform']['os']}/{child['platform']['architecture']}": child["digest"] for child in children
             }
         else:
             config = json.loads(self.blob(json.loads(self.blob(top["digest"]))["config"]["digest"]))
@@ -88,12 +86,21 @@ class Buildah:
         )
 
     def build(
-        self, definition: Path, name: str, platforms: tuple[str, ...], created: datetime, layout: Path, tag: str
+        self, definition: Path, name: str, *, platforms: tuple[str, ...], created: datetime, layout: Path, tag: str
     ) -> None:
         """Build ``definition`` in its folder and write the image, or the index of several, into ``layout``."""
         several = len(platforms) > 1
         seconds = str(int(created.timestamp()))
-        options = ("--isolation", "chroot", "--format", "oci", "--timestamp", seconds, "--platform", ",".join(platforms))
+        options = (
+            "--isolation",
+            "chroot",
+            "--format",
+            "oci",
+            "--timestamp",
+            seconds,
+            "--platform",
+            ",".join(platforms),
+        )
         target = ("--manifest" if several else "--tag", name)
         self._run("build", *options, *target, "--file", definition, definition.parent)
         layout.parent.mkdir(parents=True, exist_ok=True)

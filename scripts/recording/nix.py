@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recording.tools import called, output
-
 from flywheel_assets.domain.artifacts import ClosureMember, NixClosure
 from flywheel_assets.domain.digests import NarHash
+from recording.tools import called, output
 
 CACHE_KEY = "attic-main"
 SETTINGS = """\

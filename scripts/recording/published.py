@@ -2,9 +2,8 @@
 
 from typing import Any
 
-from recording.images import INDEX, MANIFEST, Layout
-
 from flywheel_assets.domain.statements import PROVENANCE_V1, canonical
+from recording.images import INDEX, MANIFEST, Layout
 
 DSSE = "application/vnd.dsse.envelope.v1+json"
 EMPTY = "application/vnd.oci.empty.v1+json"

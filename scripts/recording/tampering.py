@@ -5,12 +5,12 @@ import sys
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from recording.cases import BY_RUN, GOOD_TIDE_CLOCK, Case, Fault
-from recording.nix import CacheKey, Nix, on_disk, writable_copy
 
 from flywheel_assets.domain.artifacts import NixClosure
 from flywheel_assets.domain.digests import FileHash, NarHash
 from flywheel_assets.domain.names import store_path_base, store_path_hash
+from recording.cases import BY_RUN, GOOD_TIDE_CLOCK, Case, Fault
+from recording.nix import CacheKey, Nix, on_disk, writable_copy
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -50,7 +50,7 @@ class Narinfo:
         self.file.write_text(text, encoding="utf-8")
 
 
-def tamper(cache: Path, key: CacheKey, nix: Nix, store: Path, closures: dict[str, NixClosure], work: Path) -> None:
+def tamper(cache: Path, key: CacheKey, closures: dict[str, NixClosure], *, nix: Nix, store: Path, work: Path) -> None:
     """Do to the cache what the cases say."""
     for run, closure in closures.items():
         case = BY_RUN[run]

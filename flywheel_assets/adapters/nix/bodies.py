@@ -141,17 +141,18 @@ class _Reader:
     def _decoded(self, chunks: Iterator[bytes], compression: str) -> Iterator[bytes]:
         """Decompressed pieces. Several frames in a row are one body: Attic serves one frame per chunk."""
         frame = _decompressor(compression, self._limits)
-        begun = False
+        fed = trailing = False
         for chunk in chunks:
             pending = chunk
             while pending:
                 if frame.eof:
                     frame = _decompressor(compression, self._limits)
-                begun = True
+                    trailing = self._nar_size == self._declared
+                fed = True
                 yield from self._inflated(frame, pending, compression)
                 pending = frame.unused_data if frame.eof else b""
-        if begun and not frame.eof:
-            if self._nar_size == self._declared:
+        if fed and not frame.eof:
+            if trailing:
                 raise _Stop(ReadState.UNDECODABLE, f"bytes after the last complete {compression} frame")
             problem = f"the {compression} frame ends early, after {self._nar_size:,} bytes"
             raise _Stop(ReadState.TRUNCATED, problem)
@@ -178,9 +179,7 @@ class _Reader:
 
 def _decompressor(compression: str, limits: Limits) -> _Decompressor:
     if compression == "zstd":
-        return zstd.ZstdDecompressor(
-            options={zstd.DecompressionParameter.window_log_max: limits.zstd_window_log}
-        )
+        return zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: limits.zstd_window_log})
     if compression == "xz":
         # The dictionary of xz is bounded as the window of zstd is, and a little for the decoder itself.
         return lzma.LZMADecompressor(format=lzma.FORMAT_XZ, memlimit=(1 << limits.zstd_window_log) + MIB)

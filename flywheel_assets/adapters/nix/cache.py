@@ -9,15 +9,14 @@ from functools import partial
 from pathlib import Path
 from threading import Lock
 
+from flywheel_assets.adapters.nix.bodies import Body, read_body
 from flywheel_assets.adapters.nix.closure import (
     Expected,
     differences,
     members,
     nix_closure,
-    signatures,
     vouched,
 )
-from flywheel_assets.adapters.nix.bodies import Body, read_body
 from flywheel_assets.adapters.nix.folder import Folder, relative_name
 from flywheel_assets.adapters.nix.narinfo import NarInfo, parse_narinfo
 from flywheel_assets.adapters.nix.signatures import public_key
@@ -115,21 +114,20 @@ class NixCache:
         """What a trusted upstream key says of ``path``, in this cache's narinfo. Raises as ``look_up``."""
         return vouched(self.look_up(path), path, self._keys)
 
-    def _read(
-        self, progress: Progress, path: str, expected: Expected | None
-    ) -> tuple[Reading, tuple[str, ...]]:
+    def _read(self, progress: Progress, path: str, expected: Expected | None) -> tuple[Reading, tuple[str, ...]]:
         """The reading of one path, and the references to follow from it. ``expected`` is None for upstream's."""
         try:
             info, chunks = self.open_nar(path)
-            wanted = expected or vouched(info, path, self._keys)
+            asked = expected is None or self._members_are_signed
+            voucher = vouched(info, path, self._keys) if asked else None
+            wanted = expected or voucher
             size = wanted.nar_size if wanted else info.nar_size
             body = read_body(reporting(chunks, progress), info.compression, size, self._limits)
         except (ReadError, InvalidInputError) as error:
             return _failed(path, expected, error), expected.references if expected else ()
-        signer = min(signatures(info, self._keys), default="") if self._members_are_signed else ""
         problems = [*(differences(info, wanted) if wanted else ()), *_file_problems(info, body)]
-        if self._members_are_signed and not signer:
-            problems.append("narinfo is not signed by a key that is trusted here")
+        if asked and voucher is None:
+            problems.append("narinfo is not signed for this path by a key that is trusted here")
         reading = Reading(
             member=path,
             state=body.state,
@@ -139,14 +137,10 @@ class NixCache:
             size=body.nar_size,
             index_problems=tuple(problems),
             added_references=tuple(sorted(set(info.references) - set(wanted.references))) if wanted else (),
-            vouched_by=signer or (wanted.vouched_by if wanted else ""),
-            detail=printable(body.detail, 600) if wanted else self._unvouched(body),
+            vouched_by=voucher.vouched_by if voucher else "",
+            detail=printable(body.detail, 600),
         )
         return reading, wanted.references if wanted else ()
-
-    def _unvouched(self, body: Body) -> str:
-        why = "the receipt does not list this path, and no trusted upstream key signed it"
-        return printable(f"{why}; {body.detail}" if body.detail else why, 600)
 
     def _one_too_many(self, path: str) -> Reading:
         detail = f"the closure has over {self._limits.closure_members:,} paths; this one and others were not read"

@@ -80,9 +80,7 @@ def differences(info: NarInfo, expected: Expected) -> tuple[str, ...]:
     return tuple(found)
 
 
-def whole_closure(
-    closure: NixClosure, vouch: Callable[[str], Expected], limits: Limits
-) -> dict[str, Expected]:
+def whole_closure(closure: NixClosure, vouch: Callable[[str], Expected], limits: Limits) -> dict[str, Expected]:
     """Every path that the root refers to, by path; ``vouch`` answers for those that the receipt does not list.
 
     Raises PublicationError when that is more than the limits allow, or when the receipt lists a path that the
@@ -108,11 +106,11 @@ def whole_closure(
 
 def in_reference_order(paths: Mapping[str, Expected]) -> tuple[Expected, ...]:
     """Each path after those that it refers to, the root last. PublicationError when paths refer in a circle."""
-    graph: dict[str, Iterable[str]] = {
-        path: sorted(set(paths[path].references) - {path}) for path in sorted(paths)
-    }
+    graph: dict[str, Iterable[str]] = {path: sorted(set(paths[path].references) - {path}) for path in sorted(paths)}
     try:
         return tuple(paths[path] for path in TopologicalSorter(graph).static_order())
     except CycleError as error:
         around = " -> ".join(error.args[1][:4])
-        raise PublicationError(f"Store paths refer to each other in a circle, which Nix never makes: {around}.") from error
+        raise PublicationError(
+            f"Store paths refer to each other in a circle, which Nix never makes: {around}."
+        ) from error

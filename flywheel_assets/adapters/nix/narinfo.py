@@ -71,12 +71,8 @@ def parse_narinfo(data: bytes, document: str, limits: Limits = DEFAULT_LIMITS) -
         file_size=None if file_size is None else _size(file_size, document, "FileSize"),
         nar_hash=_nar_hash(fields["NarHash"], document),
         nar_size=nar_size,
-        references=tuple(
-            sorted({_store_path(STORE_PREFIX + base, document, "References") for base in references})
-        ),
-        deriver=(
-            None if deriver in _NO_DERIVER else _store_path(STORE_PREFIX + deriver, document, "Deriver")
-        ),
+        references=tuple(sorted({_store_path(STORE_PREFIX + base, document, "References") for base in references})),
+        deriver=(None if deriver in _NO_DERIVER else _store_path(STORE_PREFIX + deriver, document, "Deriver")),
         sigs=sigs,
         ca=fields.get("CA") or None,
     )

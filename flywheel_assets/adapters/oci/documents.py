@@ -137,7 +137,9 @@ def _media_type(fields: JsonObject, document: str, expected: str | None) -> str:
         raise InvalidInputError(document, "manifests", "stands beside config or layers: index or manifest?", REMEDY)
     declared = fields.get("mediaType")
     if expected is not None and declared is not None and declared != expected:
-        raise InvalidInputError(document, "mediaType", f"is {declared!r}, where its descriptor says {expected!r}", REMEDY)
+        raise InvalidInputError(
+            document, "mediaType", f"is {declared!r}, where its descriptor says {expected!r}", REMEDY
+        )
     kind = declared if declared is not None else expected
     if kind is None:
         return OCI_INDEX if is_index else OCI_MANIFEST

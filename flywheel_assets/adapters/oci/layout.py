@@ -6,6 +6,7 @@ Source: OCI image-spec 1.1, image-layout.md. Temporary files and locks lie in ``
 
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +101,7 @@ class OciLayout:
             inside = self._folder.resolve(strict=True).joinpath(*self._below)
             if blobs.resolve(strict=True) != inside / "blobs" / "sha256":
                 raise PublicationError(f"{blobs} is reached through a symbolic link. Make it a plain folder.")
-            with writing.exclusive(self.path, "lock"):
+            with self.locked("index"):
                 for name, content in (
                     ("index.json", layout_index.layout_index_bytes(layout_index.EMPTY)),
                     ("oci-layout", b'{"imageLayoutVersion":"1.0.0"}'),
@@ -120,15 +121,15 @@ class OciLayout:
 
         PublicationError when the bytes are not ``size`` bytes under ``digest``; nothing is kept of them then.
         """
-        name = f"{digest.hex}.part"
+        part = self.path / writing.PRIVATE / f"{digest.hex}.part"
         try:
             # Two writers of one blob take turns; the second then finds it there.
-            with writing.exclusive(self.path, name) as file:
+            with writing.exclusive(self.path, part.name) as file, writing.removed_unless_moved(part) as moved:
                 if self.has_blob(digest, size):
                     return False
-                with writing.removed_unless_moved(self.path / writing.PRIVATE / name):
-                    writing.write_verified(file, chunks, digest, size)
-                    writing.move(self.path / writing.PRIVATE / name, self.path / "blobs" / "sha256" / digest.hex)
+                writing.write_verified(file, chunks, digest, size)
+                writing.move(part, self.path / "blobs" / "sha256" / digest.hex)
+                moved()
         except OSError as error:
             raise write_error(error, str(self.path / "blobs" / "sha256" / digest.hex)) from error
         return True
@@ -141,15 +142,19 @@ class OciLayout:
         NameTakenError when one that is not in ``moving`` names other content: decided under the lock, where
         nobody who takes it can come between.
         """
-        try:
-            with writing.exclusive(self.path, "lock"):
-                self._rename(wanted, moving, keep_replaced=keep_replaced)
-        except OSError as error:
-            raise write_error(error, str(self.path / "index.json")) from error
+        with self.locked("index"):
+            self._rename(wanted, moving, keep_replaced=keep_replaced)
 
-    def _rename(
-        self, wanted: Mapping[str, Mapping[str, Any]], moving: Collection[str], *, keep_replaced: bool
-    ) -> None:
+    @contextmanager
+    def locked(self, name: str) -> Iterator[None]:
+        """Hold a lock of this layout against other threads and processes of this project."""
+        try:
+            with writing.exclusive(self.path, f"{name}.lock"):
+                yield
+        except OSError as error:
+            raise write_error(error, str(self.path / writing.PRIVATE)) from error
+
+    def _rename(self, wanted: Mapping[str, Mapping[str, Any]], moving: Collection[str], *, keep_replaced: bool) -> None:
         index = self.index()
         changed = {}
         for name, descriptor in wanted.items():

@@ -47,9 +47,7 @@ def named(index: JsonObject, name: str, document: str) -> ChildDescriptor | None
     return found[0] if found else None
 
 
-def refuse_taken(
-    index: JsonObject, names: Iterable[str], digest: str, moving: Iterable[str], document: str
-) -> None:
+def refuse_taken(index: JsonObject, names: Iterable[str], digest: str, moving: Iterable[str], document: str) -> None:
     """NameTakenError when one of ``names``, unless it is ``moving``, names anything but ``digest``."""
     for name in names:
         found = named(index, name, document)
@@ -70,7 +68,9 @@ def with_names(index: JsonObject, wanted: Mapping[str, Mapping[str, Any]], *, ke
     for entry in index["manifests"]:
         if _name_of(entry) not in wanted:
             kept.append(entry)
-        elif keep_replaced and not any(item.get("digest") == entry.get("digest") for item in index["manifests"] if _name_of(item) not in wanted):
+        elif keep_replaced and not any(
+            item.get("digest") == entry.get("digest") for item in index["manifests"] if _name_of(item) not in wanted
+        ):
             kept.append(_without_name(entry))
     added = [{**descriptor, "annotations": {REF_NAME: name}} for name, descriptor in wanted.items()]
     return {**index, "manifests": [*kept, *added]}

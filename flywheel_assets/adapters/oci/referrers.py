@@ -1,22 +1,16 @@
-"""Proofs beside an image: artifact manifests with a ``subject``, listed under the fallback tag.
+"""Proofs beside an image: artifact manifests with a ``subject``, listed under the fallback tag. Pure.
 
 Sources: OCI image-spec 1.1, manifest.md ("Guidelines for Artifact Usage"); OCI distribution-spec 1.1,
 "Referrers Tag Schema". The names of a layer's media type and annotation are those cosign uses.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
-from flywheel_assets.adapters.oci.bodies import read_body
-from flywheel_assets.adapters.oci.documents import OCI_INDEX, OCI_MANIFEST, Index, Manifest, parse_manifest
-from flywheel_assets.adapters.oci.layout import OciLayout
-from flywheel_assets.adapters.oci.tree import Node, fits
-from flywheel_assets.domain.digests import BlobDigest, ManifestDigest, Sha256
-from flywheel_assets.domain.errors import InvalidInputError, PublicationError
-from flywheel_assets.domain.limits import Limits
+from flywheel_assets.adapters.oci.documents import OCI_INDEX, OCI_MANIFEST
+from flywheel_assets.domain.digests import Sha256
 from flywheel_assets.domain.publications import Proof
 from flywheel_assets.domain.statements import canonical
-from flywheel_assets.ports import Progress
 
 DSSE = "application/vnd.dsse.envelope.v1+json"
 EMPTY_TYPE = "application/vnd.oci.empty.v1+json"

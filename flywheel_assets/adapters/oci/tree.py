@@ -18,7 +18,7 @@ from flywheel_assets.adapters.oci.documents import (
 )
 from flywheel_assets.adapters.oci.layout import OciLayout
 from flywheel_assets.domain.digests import ConfigDigest, ManifestDigest, Sha256
-from flywheel_assets.domain.errors import InvalidInputError
+from flywheel_assets.domain.errors import InvalidInputError, LimitExceededError
 from flywheel_assets.domain.inspections import ReadState
 from flywheel_assets.domain.limits import Limits
 from flywheel_assets.ports import Progress
@@ -115,8 +115,6 @@ class TreeReader:
         return Node(digest, size, declared, body, document, children)
 
     def _bound(self, document: Index | Manifest, name: str, depth: int) -> None:
-        from flywheel_assets.domain.errors import LimitExceededError
-
         if isinstance(document, Index) and depth > self._limits.index_depth:
             raise LimitExceededError(
                 name, "manifests", f"is an index below {self._limits.index_depth} indexes", "Flatten the index."

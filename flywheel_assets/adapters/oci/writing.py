@@ -6,7 +6,7 @@ Functions here let OSError through; OciLayout turns it into PublicationError wit
 import fcntl
 import hashlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -45,14 +45,16 @@ def _is_at(file: int, path: Path) -> bool:
 
 
 @contextmanager
-def removed_unless_moved(part: Path) -> Iterator[None]:
-    """Remove the temporary file when the block fails. After the move the name may be another writer's."""
-    done = False
+def removed_unless_moved(part: Path) -> Iterator[Callable[[], None]]:
+    """Remove the temporary file at the end, unless the function that is yielded was called.
+
+    After a move the name may already be another writer's. The caller holds the file.
+    """
+    moved: list[bool] = []
     try:
-        yield
-        done = True
+        yield lambda: moved.append(True)
     finally:
-        if not done:
+        if not moved:
             part.unlink(missing_ok=True)
 
 

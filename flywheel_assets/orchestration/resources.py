@@ -1,0 +1,30 @@
+"""What assets and sensors are given: one plain object, never a run-configurable resource.
+
+A ConfigurableResource's fields can be replaced by whoever launches a run. Catalogue, keys, stores and surfaces
+bear trust, so they come from here and from nowhere else.
+"""
+
+from functools import cached_property
+
+from flywheel_assets.catalog.models import Catalogue
+from flywheel_assets.promotion.flywheel import Flywheel
+from flywheel_assets.wiring import Settings, open_flywheel, read_catalogue, settings
+
+
+class Pipeline:
+    """Opens the flywheel when it is first needed: loading definitions must not make keys or folders."""
+
+    def __init__(self, chosen: Settings | None = None, flywheel: Flywheel | None = None) -> None:
+        """With ``flywheel`` given (tests), nothing is opened."""
+        self._chosen = chosen or settings()
+        self._given = flywheel
+
+    @cached_property
+    def catalogue(self) -> Catalogue:
+        """The catalogue that this code location was loaded with."""
+        return self._given.catalogue if self._given else read_catalogue(self._chosen)
+
+    @cached_property
+    def flywheel(self) -> Flywheel:
+        """The flywheel of this process."""
+        return self._given or open_flywheel(self._chosen)

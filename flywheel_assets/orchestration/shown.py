@@ -1,0 +1,56 @@
+"""What Dagster shows of a build against what evidence says: the difference is what runs are requested for."""
+
+from dataclasses import dataclass
+
+import dagster as dg
+
+from flywheel_assets.domain.builds import BuildKey
+from flywheel_assets.orchestration.keys import Stage, asset_key
+from flywheel_assets.promotion.flywheel import Flywheel
+from flywheel_assets.promotion.ledger import assemble, basis_of
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """The basis of the newest verdict that the UI shows, and the basis of now; the former empty when none is."""
+
+    shown: str
+    current: str
+
+    @property
+    def up_to_date(self) -> bool:
+        """Whether people see the verdict that stands."""
+        return self.shown == self.current
+
+
+def shown_bases(instance: dg.DagsterInstance, flywheel: Flywheel, output: str, keys: list[str]) -> dict[str, Shown]:
+    """For each build key of an output: the basis that Dagster shows and the one that evidence has now."""
+    candidate = flywheel.output(output).is_candidate
+    stage = Stage.VALIDATED_ARTIFACT if candidate else Stage.CACHE_ENTRY
+    seen = _observed(instance, asset_key(stage, output), keys)
+    return {
+        key: Shown(
+            shown=seen.get(key, ""),
+            current=str(basis_of(assemble(flywheel, output, BuildKey.parse(key)), flywheel.catalogue)),
+        )
+        for key in keys
+    }
+
+
+def _observed(instance: dg.DagsterInstance, asset: dg.AssetKey, keys: list[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    if not keys:
+        return found
+    cursor = None
+    while True:
+        page = instance.fetch_observations(
+            dg.AssetRecordsFilter(asset_key=asset, asset_partitions=keys), limit=1000, cursor=cursor
+        )
+        for record in page.records:  # newest first
+            observation = record.asset_observation
+            if observation and observation.partition and observation.partition not in found:
+                basis = observation.metadata.get("basis")
+                found[observation.partition] = str(basis.value) if basis else ""
+        if not page.has_more or len(found) == len(keys):
+            return found
+        cursor = page.cursor

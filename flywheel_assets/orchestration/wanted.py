@@ -1,0 +1,207 @@
+"""What is to be done next: wanted minus present, for every output. The sensor and the schedule only carry it out.
+
+A tick is at least once and not atomic: it may be repeated after a crash at any point. So everything here is
+decided from what evidence and Dagster hold now, and asking twice for the same thing gives the same run key.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from datetime import date
+
+import dagster as dg
+
+from flywheel_assets.catalog.models import Output
+from flywheel_assets.domain.builds import BuildKey
+from flywheel_assets.domain.errors import EvidenceError
+from flywheel_assets.domain.verdicts import VerdictClass
+from flywheel_assets.orchestration.keys import (
+    JUDGES_TAG,
+    PUBLISHES_TAG,
+    REREAD_TAG,
+    Stage,
+    asset_key,
+    builds,
+    builds_name,
+)
+from flywheel_assets.orchestration.metadata import build_metadata
+from flywheel_assets.orchestration.shown import shown_bases
+from flywheel_assets.promotion.flywheel import Flywheel
+from flywheel_assets.promotion.intake import TESTS, output_log
+from flywheel_assets.promotion.ledger import assemble, builds_of, last_verdict, publications
+
+NEW_BUILDS_A_TICK = 150  # 200 events, keys and runs took 25 s of a tick's 60 s
+SINGLE_RUNS = 3  # more builds than this of one output are judged in one run over a range
+ATTEMPTS = 3  # after that the daily reconciliation tries again
+RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+
+
+@dataclass(slots=True)
+class Wanted:
+    """What a tick asks Dagster for."""
+
+    events: list[dg.AssetMaterialization] = field(default_factory=list)
+    partitions: dict[str, list[str]] = field(default_factory=dict)
+    runs: list[dg.RunRequest] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    settled: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def nothing(self) -> bool:
+        """Whether there is nothing to do."""
+        return not (self.events or self.partitions or self.runs)
+
+
+def wanted(
+    flywheel: Flywheel, instance: dg.DagsterInstance, settled: dict[str, str], *, reconciling: date | None = None
+) -> Wanted:
+    """Everything that is missing in Dagster or not judged on the evidence of now.
+
+    ``settled`` says, for each output, at which state of the evidence nothing was left to do; such outputs are
+    passed over. A reconciliation passes over nothing, and reads again what a cache could not serve.
+    """
+    found = Wanted()
+    for name, output in flywheel.catalogue.outputs.items():
+        try:
+            state = _state(flywheel, name, output)
+            if reconciling is None and settled.get(name) == state:
+                found.settled[name] = state
+                continue
+            before = len(found.runs) + len(found.events)
+            unfinished = _of_output(flywheel, instance, name, found, reconciling)
+            if len(found.runs) + len(found.events) == before and not unfinished:
+                found.settled[name] = state
+        except EvidenceError as error:
+            found.problems.append(f"{name}: {error}")
+    return found
+
+
+def _state(flywheel: Flywheel, name: str, output: Output) -> str:
+    """Changes whenever evidence that can bear on this output's verdicts, or the catalogue, changes."""
+    logs = [output_log(name), TESTS, *(output_log(other) for other in output.built_from)]
+    lengths = [len(flywheel.evidence.entries(log)) for log in logs]
+    return f"{flywheel.catalogue.digest}:{'.'.join(map(str, lengths))}"
+
+
+def _of_output(
+    flywheel: Flywheel, instance: dg.DagsterInstance, name: str, found: Wanted, reconciling: date | None
+) -> bool:
+    """Add what one output wants; True when runs for it are still under way."""
+    keys = [str(build) for build in builds_of(flywheel, name)]
+    present = set(instance.get_dynamic_partitions(builds_name(name)))
+    new = [key for key in keys if key not in present][: max(0, NEW_BUILDS_A_TICK - len(found.events))]
+    reported = instance.get_materialized_partitions(asset_key(Stage.BUILDER_RUN, name)) if new else set()
+    found.events += [_builder_run_event(flywheel, name, key) for key in new if key not in reported]
+    if new:
+        found.partitions[name] = new
+    ready = [key for key in keys if key in present or key in new]
+    requests = _Requests(instance, found, reconciling)
+    shown = shown_bases(instance, flywheel, name, ready)
+    stale = [key for key in ready if not shown[key].up_to_date]
+    if reconciling:
+        stale += [key for key in ready if key not in stale and _worth_reading_again(flywheel, name, key)]
+    requests.judge(flywheel, name, stale, {key: shown[key].current for key in stale})
+    if not stale:
+        requests.publish(flywheel, name, ready)
+    return requests.under_way
+
+
+def _builder_run_event(flywheel: Flywheel, name: str, key: str) -> dg.AssetMaterialization:
+    receipts = assemble(flywheel, name, BuildKey.parse(key)).receipts
+    return dg.AssetMaterialization(
+        asset_key(Stage.BUILDER_RUN, name),
+        partition=key,
+        description="Reported from its receipt; what a receipt is worth is judged by the gate.",
+        metadata=dict(build_metadata(receipts[-1].receipt)) if receipts else {},
+        tags={"dagster/data_version": str(receipts[-1].receipt.artifact.digest)} if receipts else {},
+    )
+
+
+def _worth_reading_again(flywheel: Flywheel, name: str, key: str) -> bool:
+    """What a cache could not serve may be there by now."""
+    recorded = last_verdict(flywheel, name, BuildKey.parse(key))
+    again = {VerdictClass.REJECTED_TEMPORARILY, VerdictClass.CANNOT_DETERMINE}
+    return recorded is not None and recorded.verdict.verdict in again
+
+
+class _Requests:
+    """Turns wants into run requests, each at most once at a time and a few times in all."""
+
+    def __init__(self, instance: dg.DagsterInstance, found: Wanted, reconciling: date | None) -> None:
+        self._instance = instance
+        self._found = found
+        self._reconciling = reconciling
+        self.under_way = False
+
+    def judge(self, flywheel: Flywheel, name: str, keys: list[str], bases: dict[str, str]) -> None:
+        stages = [Stage.CACHE_ENTRY, *([Stage.VALIDATED_ARTIFACT] if flywheel.output(name).is_candidate else [])]
+        selection = [asset_key(stage, name) for stage in stages]
+        if len(keys) > SINGLE_RUNS:
+            # Keys are ranged in the order in which they were added, which is not the order of their names.
+            order = [*self._instance.get_dynamic_partitions(builds_name(name)), *self._found.partitions.get(name, [])]
+            ordered = sorted(keys, key=order.index)
+            subject = f"{name} {ordered[0]}..{ordered[-1]} {_short(''.join(bases[key] for key in ordered))}"
+            tags = {RANGE_START: ordered[0], RANGE_END: ordered[-1]}
+            self._request(JUDGES_TAG, subject, selection, None, tags)
+            return
+        for key in keys:
+            self._request(JUDGES_TAG, f"{name} {key} {_short(bases[key])}", selection, key, {})
+
+    def publish(self, flywheel: Flywheel, name: str, keys: list[str]) -> None:
+        """Ask for the earliest build that may go out on its own, and for all that evidence says is published.
+
+        One at a time: what a publication changes for the next build must be judged first.
+        """
+        target = flywheel.output(name).publication
+        if target is None:
+            return
+        published = {str(publication.build) for publication in publications(flywheel, name)}
+        materialized = self._instance.get_materialized_partitions(asset_key(Stage.PUBLISHED_ARTIFACT, name))
+        waiting = []
+        for key in keys:
+            recorded = last_verdict(flywheel, name, BuildKey.parse(key))
+            if recorded is None or key in materialized:
+                continue
+            automatic = target.promotion == "automatic" and recorded.verdict.publishable
+            if key in published or (automatic and key not in published):
+                waiting.append((key not in published, key, str(recorded.basis)))
+        for _, key, basis in sorted(waiting)[:1]:
+            selection = [asset_key(Stage.PUBLISHED_ARTIFACT, name)]
+            self._request(PUBLISHES_TAG, f"{name} {key} {_short(basis)}", selection, key, {})
+
+    def _request(
+        self, tag: str, subject: str, selection: list[dg.AssetKey], key: str | None, tags: dict[str, str]
+    ) -> None:
+        earlier = self._instance.get_runs(filters=dg.RunsFilter(tags={tag: subject}))
+        if any(not run.is_finished for run in earlier):
+            self.under_way = True
+            return
+        day = f" {self._reconciling.isoformat()}" if self._reconciling else ""
+        if not self._reconciling and len(earlier) >= ATTEMPTS:
+            self._found.problems.append(f"{subject}: {ATTEMPTS} runs did not settle it; the reconciliation tries again")
+            return
+        reread = {REREAD_TAG: "true"} if self._reconciling else {}
+        run_key = f"{tag} {subject} {len(earlier) + 1}{day}"
+        self._found.runs.append(
+            dg.RunRequest(
+                run_key=run_key, asset_selection=selection, partition_key=key, tags={tag: subject, **reread, **tags}
+            )
+        )
+
+
+def _short(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def read_cursor(cursor: str | None) -> dict[str, str]:
+    """The settled states that a cursor holds; none when it is not ours."""
+    try:
+        value = json.loads(cursor or "{}")
+    except ValueError:
+        return {}
+    return {str(key): str(state) for key, state in value.items()} if isinstance(value, dict) else {}
+
+
+def add_requests(found: Wanted) -> list[dg.AddDynamicPartitionsRequest]:
+    """The partitions to add."""
+    return [builds(name).build_add_request(keys) for name, keys in found.partitions.items()]

@@ -1,0 +1,47 @@
+"""Everything a use case needs, gathered once by ``wiring`` and handed on as one value."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from flywheel_assets.catalog.models import Catalogue, Output
+from flywheel_assets.domain.digests import EvidenceDigest
+from flywheel_assets.domain.evidence import Signatures
+from flywheel_assets.domain.limits import DEFAULT_LIMITS, Limits
+from flywheel_assets.domain.receipts import Receipt, TestOutcome
+from flywheel_assets.ports import BuildSource, EvidenceStore, PublicationSurface, Signer, SourceCache, Verifier
+
+
+@dataclass(frozen=True, slots=True)
+class Flywheel:
+    """The catalogue, the ports, the keys and the clock.
+
+    ``caches`` are mutable caches by catalogue name. ``surfaces`` are publication surfaces by (surface, cache):
+    a surface copies from one cache. ``verifier_signer`` signs what this project observed and concluded,
+    ``release_signer`` what it publishes. ``opened`` remembers parsed documents by digest.
+    """
+
+    catalogue: Catalogue
+    evidence: EvidenceStore
+    inbox: BuildSource
+    caches: Mapping[str, SourceCache]
+    surfaces: Mapping[tuple[str, str], PublicationSurface]
+    verifier: Verifier
+    verifier_signer: Signer
+    release_signer: Signer
+    clock: Callable[[], datetime]
+    limits: Limits = DEFAULT_LIMITS
+    opened: dict[EvidenceDigest, tuple[Signatures, Receipt | TestOutcome]] = field(default_factory=dict)
+
+    @property
+    def trusted_keys(self) -> Mapping[str, str]:
+        """The catalogue's receipt keys, name to PEM."""
+        return {name: key.public_key for name, key in self.catalogue.keys.items()}
+
+    def output(self, name: str) -> Output:
+        """The catalogued output called ``name``; KeyError otherwise."""
+        return self.catalogue.outputs[name]
+
+
+def silent(_: int) -> None:
+    """A progress callback for callers that show none."""

@@ -1,0 +1,136 @@
+"""Intake: what arrived in the inbox becomes evidence, exactly once, and nothing is lost.
+
+A receipt for a catalogued output goes into that output's log, whoever signed it: the gate judges signatures.
+One for an output that the catalogue does not know waits in UNROUTED until the catalogue does. What cannot be
+read is kept there too, as a dead letter with its reason.
+"""
+
+from dataclasses import dataclass, field
+
+from flywheel_assets.domain.builds import BuildKey
+from flywheel_assets.domain.digests import EvidenceDigest
+from flywheel_assets.domain.errors import InvalidInputError, printable
+from flywheel_assets.domain.limits import DEFAULT_LIMITS, Limits
+from flywheel_assets.domain.receipts import Receipt, TestOutcome, read_statement
+from flywheel_assets.domain.statements import PAYLOAD_TYPE, canonical
+from flywheel_assets.domain.untrusted import parse_json
+from flywheel_assets.ports import Delivery, LogEntry
+from flywheel_assets.promotion.flywheel import Flywheel
+
+UNROUTED = "unrouted"
+TESTS = "tests"
+RECEIPT, TEST, UNKNOWN_OUTPUT, DEAD_LETTER = "receipt", "test", "unknown-output", "dead-letter"
+
+
+def output_log(output: str) -> str:
+    """The name of an output's log."""
+    return f"output-{output}"
+
+
+@dataclass(slots=True)
+class Taken:
+    """What one intake found that was not in evidence before."""
+
+    builds: list[tuple[str, BuildKey]] = field(default_factory=list)
+    tests: int = 0
+    unknown_outputs: int = 0
+    dead_letters: int = 0
+
+    @property
+    def total(self) -> int:
+        """How many documents were taken."""
+        return len(self.builds) + self.tests + self.unknown_outputs + self.dead_letters
+
+
+def take_in(flywheel: Flywheel) -> Taken:
+    """Take in what the inbox holds and evidence does not, at most one batch of the limits policy."""
+    taken = Taken()
+    _route_what_waited(flywheel, taken)
+    known = _known(flywheel)
+    for delivery in flywheel.inbox.deliveries():
+        if taken.total >= flywheel.limits.inbox_batch:
+            break
+        document = canonical_problem(delivery) if delivery.data is None else delivery.data
+        if EvidenceDigest.of(document) not in known:
+            _take(flywheel, delivery, document, taken)
+    return taken
+
+
+def canonical_problem(delivery: Delivery) -> bytes:
+    """What stands in evidence for a delivery that was too large or unreadable to be kept itself."""
+    return canonical({"delivery": printable(delivery.name), "problem": printable(delivery.problem, 400)})
+
+
+def _known(flywheel: Flywheel) -> set[EvidenceDigest]:
+    logs = [UNROUTED, TESTS, *(output_log(name) for name in flywheel.catalogue.outputs)]
+    kinds = {RECEIPT, TEST, UNKNOWN_OUTPUT, DEAD_LETTER}
+    return {entry.evidence for log in logs for entry in flywheel.evidence.entries(log) if entry.kind in kinds}
+
+
+def _take(flywheel: Flywheel, delivery: Delivery, document: bytes, taken: Taken) -> None:
+    evidence = flywheel.evidence.put(document)
+    if delivery.data is None:
+        problem = InvalidInputError(delivery.name, "file", delivery.problem, "Deliver it again.")
+        return _bury(flywheel, problem, evidence, taken)
+    try:
+        statement = open_statement(flywheel, document, delivery.name)
+    except InvalidInputError as error:
+        return _bury(flywheel, error, evidence, taken)
+    return _route(flywheel, statement, evidence, taken)
+
+
+def _bury(flywheel: Flywheel, problem: InvalidInputError, evidence: EvidenceDigest, taken: Taken) -> None:
+    flywheel.evidence.append(UNROUTED, DEAD_LETTER, str(problem), evidence)
+    taken.dead_letters += 1
+
+
+def _route(flywheel: Flywheel, statement: Receipt | TestOutcome, evidence: EvidenceDigest, taken: Taken) -> None:
+    if isinstance(statement, TestOutcome):
+        for subject in statement.subjects:
+            flywheel.evidence.append(TESTS, TEST, subject.hex, evidence)
+        taken.tests += 1
+    elif statement.output in flywheel.catalogue.outputs:
+        key = statement.run.key
+        flywheel.evidence.append(output_log(statement.output), RECEIPT, str(key), evidence)
+        taken.builds.append((statement.output, key))
+    else:
+        waiting = f"{statement.output} {statement.run.key}"
+        flywheel.evidence.append(UNROUTED, UNKNOWN_OUTPUT, waiting, evidence)
+        taken.unknown_outputs += 1
+
+
+def _route_what_waited(flywheel: Flywheel, taken: Taken) -> None:
+    """An output that the catalogue knows by now takes the receipts that waited for it."""
+    for entry in waiting_for_catalogue(flywheel):
+        output = entry.subject.partition(" ")[0]
+        if output in flywheel.catalogue.outputs:
+            routed = {e.evidence for e in flywheel.evidence.entries(output_log(output))}
+            if entry.evidence not in routed:
+                statement = open_statement(flywheel, flywheel.evidence.get(entry.evidence), f"receipt of {output}")
+                _route(flywheel, statement, entry.evidence, taken)
+
+
+def waiting_for_catalogue(flywheel: Flywheel) -> list[LogEntry]:
+    """Receipts of outputs that the catalogue did not know when they came."""
+    return [entry for entry in flywheel.evidence.entries(UNROUTED) if entry.kind == UNKNOWN_OUTPUT]
+
+
+def dead_letters(flywheel: Flywheel) -> list[LogEntry]:
+    """Deliveries that could not be read; the subject is the reason."""
+    return [entry for entry in flywheel.evidence.entries(UNROUTED) if entry.kind == DEAD_LETTER]
+
+
+def open_statement(flywheel: Flywheel, document: bytes, name: str) -> Receipt | TestOutcome:
+    """The statement in an envelope, or in a bare Statement that nobody signed. Raises InvalidInputError."""
+    if not is_envelope(document, name, flywheel.limits):
+        return read_statement(document, name, flywheel.limits)
+    checked = flywheel.verifier.check(document, name, {})
+    if checked.payload_type != PAYLOAD_TYPE:
+        problem = f"is {printable(checked.payload_type)!r}, and only {PAYLOAD_TYPE!r} is taken"
+        raise InvalidInputError(name, "payloadType", problem, "Emit the receipt with `flywheel receipt`.")
+    return read_statement(checked.payload, name, flywheel.limits)
+
+
+def is_envelope(document: bytes, name: str = "document", limits: Limits = DEFAULT_LIMITS) -> bool:
+    """Whether this is a DSSE envelope rather than a bare Statement. Raises InvalidInputError when it is no JSON."""
+    return "payload" in parse_json(document, name, max_bytes=limits.receipt_bytes * 3 // 2, limits=limits)

@@ -1,0 +1,136 @@
+"""Judging one build: read the cache where needed, evaluate, record. Repeating it changes nothing."""
+
+from dataclasses import dataclass
+
+from flywheel_assets.catalog.models import Output
+from flywheel_assets.domain.builds import BuildKey
+from flywheel_assets.domain.digests import EvidenceDigest
+from flywheel_assets.domain.errors import EvidenceError, UsageError
+from flywheel_assets.domain.evidence import AttestedReceipt, EvidenceBundle
+from flywheel_assets.domain.inspections import Inspection, Reading
+from flywheel_assets.domain.verdicts import About, Verdict, VerdictClass
+from flywheel_assets.gate.case import trusted_keys
+from flywheel_assets.gate.evaluate import evaluate, slsa_level
+from flywheel_assets.ports import Progress
+from flywheel_assets.promotion.flywheel import Flywheel, silent
+from flywheel_assets.promotion.ledger import (
+    INSPECTION,
+    VERDICT,
+    RecordedVerdict,
+    assemble,
+    basis_of,
+    builds_of,
+    last_verdict,
+    record,
+)
+from flywheel_assets.promotion.summaries import VALIDATED, levels_of, resource_uri, summary
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A verdict with the evidence it stands on."""
+
+    bundle: EvidenceBundle
+    recorded: RecordedVerdict
+
+    @property
+    def verdict(self) -> Verdict:
+        """The verdict itself."""
+        return self.recorded.verdict
+
+    @property
+    def inspection(self) -> Inspection | None:
+        """The newest reading of the cache entry."""
+        return self.bundle.inspections[-1].inspection if self.bundle.inspections else None
+
+    @property
+    def receipt(self) -> AttestedReceipt:
+        """The receipt that a person is shown: an authentic one where there is one."""
+        ranked = sorted(self.bundle.receipts, key=lambda r: (not r.signatures.keys, not r.signatures.any))
+        return ranked[0]
+
+
+def judge(
+    flywheel: Flywheel, output: str, build: BuildKey, *, reread: bool = False, progress: Progress = silent
+) -> Judgement:
+    """The verdict on a build, recorded. With ``reread`` the cache is read again even if it was read before.
+
+    Raises UsageError for an output or build that is not in evidence.
+    """
+    if output not in flywheel.catalogue.outputs:
+        raise UsageError(f"The catalogue knows no output {output!r}. `flywheel report` lists what it knows.")
+    bundle = assemble(flywheel, output, build)
+    if not bundle.receipts and not bundle.damaged:
+        known = ", ".join(str(key) for key in builds_of(flywheel, output)[-5:]) or "none"
+        raise UsageError(f"No build {build} of {output} is in evidence. The newest are: {known}.")
+    receipt = next((r for r in bundle.receipts if trusted_keys(flywheel.catalogue, r)), None)
+    if receipt and not bundle.damaged and (reread or not bundle.inspections):
+        inspect(flywheel, receipt, progress)
+        bundle = assemble(flywheel, output, build)
+    basis = basis_of(bundle, flywheel.catalogue)
+    before = None if bundle.damaged else last_verdict(flywheel, output, build)
+    if before and before.basis == basis:
+        return Judgement(bundle, before)
+    verdict = evaluate(bundle, flywheel.catalogue, flywheel.clock())
+    vsa = _summarise(flywheel, verdict, receipt)
+    recorded = RecordedVerdict(verdict=verdict, basis=basis, vsa=vsa)
+    if not bundle.damaged:
+        record(flywheel, output, build, VERDICT, recorded)
+    return Judgement(bundle, recorded)
+
+
+def is_settled(flywheel: Flywheel, output: str, build: BuildKey) -> bool:
+    """Whether the last verdict stands on the evidence and catalogue of now."""
+    try:
+        before = last_verdict(flywheel, output, build)
+        return before is not None and before.basis == basis_of(assemble(flywheel, output, build), flywheel.catalogue)
+    except EvidenceError:
+        return False
+
+
+def inspect(flywheel: Flywheel, attested: AttestedReceipt, progress: Progress) -> Inspection:
+    """Read the whole artifact from its mutable cache and record what was read."""
+    receipt = attested.receipt
+    output: Output = flywheel.output(receipt.output)
+    started = flywheel.clock()
+    readings: tuple[Reading, ...] = ()
+    if receipt.artifact.kind == output.type.value:
+        readings = flywheel.caches[output.cache].inspect(receipt.artifact, progress)
+    inspection = Inspection(
+        output=receipt.output,
+        build=receipt.run.key,
+        cache=output.cache,
+        started_at=started,
+        finished_at=flywheel.clock(),
+        readings=readings,
+    )
+    record(flywheel, receipt.output, receipt.run.key, INSPECTION, inspection)
+    return inspection
+
+
+def _summarise(flywheel: Flywheel, verdict: Verdict, receipt: AttestedReceipt | None) -> EvidenceDigest | None:
+    """A PASSED summary for what is validated; a FAILED one for an artifact that can never pass.
+
+    None for what may still change, for decisions of the catalogue, and without an authentic receipt: nobody
+    else's word about a digest shall make us sign against it.
+    """
+    if receipt is None:
+        return None
+    artifact = receipt.receipt.artifact
+    levels: list[str] = []
+    if verdict.validated:
+        levels = levels_of(slsa_level(flywheel.catalogue, receipt), VALIDATED)
+    elif not any(
+        finding.verdict is VerdictClass.REJECTED_PERMANENTLY and finding.about is About.ARTIFACT
+        for finding in verdict.findings
+    ):
+        return None
+    signed = summary(
+        flywheel.verifier_signer,
+        flywheel.catalogue,
+        artifact,
+        verdict,
+        resource=resource_uri(artifact, None),
+        levels=levels,
+    )
+    return flywheel.evidence.put(signed)

@@ -1,0 +1,204 @@
+"""The ledger: what the evidence logs hold, read back, hashed again, and assembled for the gate."""
+
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from flywheel_assets.catalog.models import Catalogue
+from flywheel_assets.domain.builds import BuildKey, Closed
+from flywheel_assets.domain.digests import EvidenceDigest
+from flywheel_assets.domain.errors import EvidenceCorruptError, EvidenceError, InvalidInputError
+from flywheel_assets.domain.evidence import (
+    AttestedReceipt,
+    AttestedTest,
+    ChannelHead,
+    EvidenceBundle,
+    RecordedInspection,
+    Signatures,
+)
+from flywheel_assets.domain.inspections import Inspection
+from flywheel_assets.domain.publications import Publication
+from flywheel_assets.domain.receipts import Receipt, TestOutcome
+from flywheel_assets.domain.statements import canonical
+from flywheel_assets.domain.verdicts import Verdict
+from flywheel_assets.ports import LogEntry
+from flywheel_assets.promotion.flywheel import Flywheel
+from flywheel_assets.promotion.intake import RECEIPT, TEST, TESTS, is_envelope, open_statement, output_log
+
+Document = TypeVar("Document", bound=Closed)
+
+INSPECTION, VERDICT, PUBLICATION = "inspection", "verdict", "publication"
+
+
+class RecordedVerdict(Closed):
+    """A verdict as it is kept: with the basis it stands on and the VSA that says it to others."""
+
+    verdict: Verdict
+    basis: EvidenceDigest
+    vsa: EvidenceDigest | None
+
+
+def builds_of(flywheel: Flywheel, output: str) -> list[BuildKey]:
+    """All builds of an output that left a receipt, in the order of arrival."""
+    entries = flywheel.evidence.entries(output_log(output))
+    return list(dict.fromkeys(BuildKey.parse(entry.subject) for entry in entries if entry.kind == RECEIPT))
+
+
+def assemble(flywheel: Flywheel, output: str, build: BuildKey) -> EvidenceBundle:
+    """The evidence bundle of one build.
+
+    Evidence that a log names and that cannot be read is reported in ``damaged``, never left out.
+    """
+    return _Assembly(flywheel, output, build).bundle()
+
+
+def basis_of(bundle: EvidenceBundle, catalogue: Catalogue) -> EvidenceDigest:
+    """Digest of all that a verdict depends on but the time: when it is unchanged, so is the verdict."""
+    return EvidenceDigest.of(canonical({"bundle": bundle.model_dump(mode="json"), "catalogue": str(catalogue.digest)}))
+
+
+def last_verdict(flywheel: Flywheel, output: str, build: BuildKey) -> RecordedVerdict | None:
+    """The newest recorded verdict on a build."""
+    found = [e for e in flywheel.evidence.entries(output_log(output)) if e.kind == VERDICT and e.subject == str(build)]
+    return _load(flywheel, RecordedVerdict, found[-1]) if found else None
+
+
+def publications(flywheel: Flywheel, output: str) -> list[Publication]:
+    """All recorded publications of an output, oldest first."""
+    entries = flywheel.evidence.entries(output_log(output))
+    return [_load(flywheel, Publication, entry) for entry in entries if entry.kind == PUBLICATION]
+
+
+def record(flywheel: Flywheel, output: str, build: BuildKey, kind: str, document: Closed) -> EvidenceDigest:
+    """Put a document of our own into an output's log; the log's signature covers it."""
+    digest = flywheel.evidence.put(canonical(document.model_dump(mode="json")))
+    flywheel.evidence.append(output_log(output), kind, str(build), digest)
+    return digest
+
+
+def _load(flywheel: Flywheel, model: type[Document], entry: LogEntry) -> Document:
+    try:
+        return model.model_validate_json(flywheel.evidence.get(entry.evidence))
+    except ValidationError as error:
+        raise EvidenceCorruptError(f"Evidence {entry.evidence} is no {entry.kind} of this version.") from error
+
+
+class _Assembly:
+    """Collects one bundle; keeps a list of what could not be read."""
+
+    def __init__(self, flywheel: Flywheel, output: str, build: BuildKey) -> None:
+        self._flywheel = flywheel
+        self._output = output
+        self._build = build
+        self._damaged: list[str] = []
+
+    def bundle(self) -> EvidenceBundle:
+        entries = self._entries(output_log(self._output))
+        mine = str(self._build)
+        receipts = self._receipts([e for e in entries if e.kind == RECEIPT and e.subject == mine])
+        digests = {attested.receipt.artifact.digest.hex for attested in receipts}
+        return EvidenceBundle(
+            output=self._output,
+            build=self._build,
+            receipts=receipts,
+            witnesses=self._witnesses(entries, receipts),
+            dependencies=self._dependencies(receipts),
+            tests=self._tests(digests),
+            inspections=self._inspections([e for e in entries if e.kind == INSPECTION and e.subject == mine]),
+            channel=self._channel([e for e in entries if e.kind == PUBLICATION]),
+            damaged=tuple(self._damaged),
+        )
+
+    def _entries(self, log: str) -> tuple[LogEntry, ...]:
+        try:
+            return self._flywheel.evidence.entries(log)
+        except EvidenceError as error:
+            self._damaged.append(str(error))
+            return ()
+
+    def _open(self, entry: LogEntry) -> tuple[Signatures, Receipt | TestOutcome] | None:
+        try:
+            return _opened(self._flywheel, entry.evidence)
+        except (EvidenceError, InvalidInputError) as error:
+            self._damaged.append(str(error))
+            return None
+
+    def _receipts(self, entries: list[LogEntry]) -> tuple[AttestedReceipt, ...]:
+        found = []
+        for entry in entries:
+            opened = self._open(entry)
+            if opened and isinstance(opened[1], Receipt):
+                found.append(AttestedReceipt(evidence=entry.evidence, signatures=opened[0], receipt=opened[1]))
+        return tuple(found)
+
+    def _witnesses(
+        self, entries: tuple[LogEntry, ...], receipts: tuple[AttestedReceipt, ...]
+    ) -> tuple[AttestedReceipt, ...]:
+        """Receipts of other runs from the same source for the same system."""
+        sources = {(r.receipt.run.source.revision, r.receipt.run.key.system) for r in receipts}
+        others = self._receipts([e for e in entries if e.kind == RECEIPT and e.subject != str(self._build)])
+        return tuple(o for o in others if (o.receipt.run.source.revision, o.receipt.run.key.system) in sources)
+
+    def _dependencies(self, receipts: tuple[AttestedReceipt, ...]) -> tuple[AttestedReceipt, ...]:
+        """Receipts of what this output is built from, those of the digests that its receipts name."""
+        wanted = {(d.output, d.digest.hex) for attested in receipts for d in attested.receipt.run.dependencies}
+        found: list[AttestedReceipt] = []
+        for output in self._flywheel.output(self._output).built_from:
+            entries = [e for e in self._entries(output_log(output)) if e.kind == RECEIPT]
+            made = self._receipts(entries)
+            found += [r for r in made if (output, r.receipt.artifact.digest.hex) in wanted]
+        return tuple(found)
+
+    def _tests(self, digests: set[str]) -> tuple[AttestedTest, ...]:
+        found = []
+        for entry in self._entries(TESTS):
+            opened = self._open(entry) if entry.kind == TEST and entry.subject in digests else None
+            if opened and isinstance(opened[1], TestOutcome):
+                found.append(AttestedTest(evidence=entry.evidence, signatures=opened[0], outcome=opened[1]))
+        return tuple(found)
+
+    def _inspections(self, entries: list[LogEntry]) -> tuple[RecordedInspection, ...]:
+        found = []
+        for entry in entries:
+            try:
+                inspection = _load(self._flywheel, Inspection, entry)
+            except EvidenceError as error:
+                self._damaged.append(str(error))
+                continue
+            found.append(RecordedInspection(evidence=entry.evidence, inspection=inspection))
+        return tuple(found)
+
+    def _channel(self, entries: list[LogEntry]) -> ChannelHead | None:
+        """The newest source published before this build was, or at all when it was not."""
+        heads: list[ChannelHead] = []
+        for entry in entries:
+            if entry.subject == str(self._build):
+                break
+            try:
+                published = _load(self._flywheel, Publication, entry)
+            except EvidenceError as error:
+                self._damaged.append(str(error))
+                continue
+            heads.append(
+                ChannelHead(build=published.build, revision=published.revision, committed_at=published.committed_at)
+            )
+        known = [head for head in heads if head.committed_at is not None]
+        if len(known) < len(heads):
+            return next(head for head in heads if head.committed_at is None)
+        return max(known, key=lambda head: (head.committed_at, str(head.build)), default=None)
+
+
+def _opened(flywheel: Flywheel, evidence: EvidenceDigest) -> tuple[Signatures, Receipt | TestOutcome]:
+    """A document with what its signatures are worth. Hashed on every read; parsed once."""
+    data = flywheel.evidence.get(evidence)
+    if evidence not in flywheel.opened:
+        flywheel.opened[evidence] = _parsed(flywheel, data, f"evidence {evidence}")
+    return flywheel.opened[evidence]
+
+
+def _parsed(flywheel: Flywheel, data: bytes, name: str) -> tuple[Signatures, Receipt | TestOutcome]:
+    statement = open_statement(flywheel, data, name)
+    if not is_envelope(data):
+        return Signatures(), statement
+    checked = flywheel.verifier.check(data, name, flywheel.trusted_keys)
+    return Signatures(keys=checked.keys, unknown=checked.unknown, invalid=checked.invalid), statement

@@ -1,0 +1,208 @@
+"""Promotion: claim, plan, copy, proofs, make visible, read back, record. In this order, each step repeatable.
+
+The gate is evaluated again here, on stored evidence, with the catalogue and time of now; only its Approved
+value goes on. Nothing is called published before it was read back.
+"""
+
+from dataclasses import dataclass
+
+from flywheel_assets.catalog.models import PublicationTarget, Way
+from flywheel_assets.domain.builds import BuildKey
+from flywheel_assets.domain.errors import (
+    InvalidInputError,
+    PublicationError,
+    ReadBackError,
+    SurfaceNotImplementedError,
+    UsageError,
+)
+from flywheel_assets.domain.inspections import Reading, ReadState
+from flywheel_assets.domain.publications import Plan, Proof, Publication, Release
+from flywheel_assets.domain.receipts import Receipt
+from flywheel_assets.domain.statements import PROVENANCE_V1, VSA_V1
+from flywheel_assets.gate.case import why_not_trusted
+from flywheel_assets.gate.evaluate import Approved, approve
+from flywheel_assets.gate.ownership import ownership_of
+from flywheel_assets.ports import Progress, PublicationSurface
+from flywheel_assets.promotion.flywheel import Flywheel, silent
+from flywheel_assets.promotion.intake import open_statement
+from flywheel_assets.promotion.judging import judge
+from flywheel_assets.promotion.ledger import PUBLICATION, assemble, publications, record
+from flywheel_assets.promotion.summaries import PROMOTED, VALIDATED, ReadSummary, levels_of, resource_uri, summary
+
+
+@dataclass(frozen=True, slots=True)
+class Promoted:
+    """The outcome of a promotion."""
+
+    publication: Publication
+    copied: tuple[str, ...]
+
+
+def promote(flywheel: Flywheel, output: str, build: BuildKey, progress: Progress = silent) -> Promoted:
+    """Publish one build. Raises PromotionRefusedError when the gate does not approve, other errors as they come."""
+    judge(flywheel, output, build)
+    approved = _approve(flywheel, output, build)
+    target, surface = _surface(flywheel, output)
+    with flywheel.evidence.claim(f"{target.surface} {approved.artifact.digest}") as still_held:
+        approved = _approve(flywheel, output, build)  # while another publisher held the claim, all may have changed
+        release = release_of(approved, target)
+        plan = surface.plan(release)
+        if target.way is Way.OBSERVES:
+            _observe(flywheel, surface, plan, approved)
+            proofs = [_provenance(flywheel, approved)]
+        else:
+            surface.copy(plan, progress)
+            proofs = _proofs(flywheel, approved, target)
+            surface.attach(plan, proofs)
+            still_held()
+            surface.reveal(plan)
+        readings = surface.read_back(release, progress)
+        _demand_whole(readings, plan.reference)
+        return Promoted(_record(flywheel, approved, plan.reference, readings, proofs), plan.missing)
+
+
+def plan_promotion(flywheel: Flywheel, output: str, build: BuildKey) -> Plan:
+    """What ``promote`` would do; nothing is written. Raises as ``promote`` does."""
+    judge(flywheel, output, build)
+    approved = _approve(flywheel, output, build)
+    target, surface = _surface(flywheel, output)
+    return surface.plan(release_of(approved, target))
+
+
+def release_of(approved: Approved, target: PublicationTarget) -> Release:
+    """The names that the catalogue gives an approved artifact on its surface."""
+    revision = str(approved.attested.receipt.run.source.revision)[:12]
+    return Release(
+        output=approved.verdict.output,
+        build=approved.build,
+        artifact=approved.artifact,
+        repository=target.repository,
+        tags=tuple(tag.replace("{revision}", revision) for tag in target.tags) + target.moving_tags,
+        moving=target.moving_tags,
+    )
+
+
+def _approve(flywheel: Flywheel, output: str, build: BuildKey) -> Approved:
+    return approve(assemble(flywheel, output, build), flywheel.catalogue, flywheel.clock())
+
+
+def _surface(flywheel: Flywheel, output: str) -> tuple[PublicationTarget, PublicationSurface]:
+    target = _target(flywheel, output)
+    key = (target.surface, flywheel.output(output).cache)
+    if key not in flywheel.surfaces:
+        raise SurfaceNotImplementedError(f"{key[0]} is declared in the catalogue and cannot be served yet.")
+    return target, flywheel.surfaces[key]
+
+
+def _target(flywheel: Flywheel, output: str) -> PublicationTarget:
+    target = flywheel.output(output).publication
+    if target is None:
+        raise UsageError(f"{output} has no publication surface in the catalogue.")
+    return target
+
+
+def _proofs(flywheel: Flywheel, approved: Approved, target: PublicationTarget) -> list[Proof]:
+    """Provenance as the builder signed it, and our summary, signed once however many promote at once."""
+    resource = resource_uri(approved.artifact, target.surface, target.repository)
+
+    def sign() -> bytes:
+        return summary(
+            flywheel.release_signer,
+            flywheel.catalogue,
+            approved.artifact,
+            approved.verdict,
+            resource=resource,
+            levels=levels_of(approved.slsa_build_level, VALIDATED, PROMOTED),
+        )
+
+    signed = flywheel.evidence.slot(f"vsa {resource} {approved.artifact.digest}", sign)
+    checked = flywheel.verifier.check(
+        signed, "the promotion's summary", {"release": flywheel.release_signer.public_key}
+    )
+    if not checked.keys:
+        raise PublicationError("The summary kept for this promotion is not signed by the release key; it was altered.")
+    vsa = Proof(name="vsa", predicate_type=VSA_V1, envelope=signed)
+    return [_provenance_of_summary(flywheel, checked.payload, approved), vsa]
+
+
+def _provenance_of_summary(flywheel: Flywheel, payload: bytes, approved: Approved) -> Proof:
+    """The provenance that the summary names: a second witness of one artifact must not bring a second one."""
+    for digest in sorted(ReadSummary(payload, "the promotion's summary").inputs):
+        document = flywheel.evidence.get(digest)
+        try:
+            statement = open_statement(flywheel, document, f"evidence {digest}")
+        except InvalidInputError:
+            continue  # an inspection
+        if isinstance(statement, Receipt) and statement.artifact.digest == approved.artifact.digest:
+            return Proof(name="provenance", predicate_type=PROVENANCE_V1, envelope=document)
+    return _provenance(flywheel, approved)
+
+
+def _provenance(flywheel: Flywheel, approved: Approved) -> Proof:
+    envelope = flywheel.evidence.get(approved.attested.evidence)
+    return Proof(name="provenance", predicate_type=PROVENANCE_V1, envelope=envelope)
+
+
+def _observe(flywheel: Flywheel, surface: PublicationSurface, plan: Plan, approved: Approved) -> None:
+    """Verify what another workflow published: under its names, with its own provenance by a trusted signer."""
+    release = plan.release
+    if plan.missing or plan.names:
+        absent = (*plan.missing, *plan.names)[0]
+        raise ReadBackError(
+            f"{release.output} {release.build} is published by its own workflow, and {absent} is not at "
+            f"{plan.reference} yet. Nothing is pushed from here; it is looked for again."
+        )
+    if not any(_vouches(flywheel, envelope, approved) for envelope in surface.proofs(release)):
+        raise ReadBackError(
+            f"{plan.reference} carries no provenance by a signer whom the catalogue trusts for {release.output}. "
+            "Let the publishing workflow attach its provenance."
+        )
+
+
+def _vouches(flywheel: Flywheel, envelope: bytes, approved: Approved) -> bool:
+    try:
+        statement = open_statement(flywheel, envelope, "a proof on the surface")
+        checked = flywheel.verifier.check(envelope, "a proof on the surface", flywheel.trusted_keys)
+    except InvalidInputError:
+        return False
+    return (
+        isinstance(statement, Receipt)
+        and statement.artifact.digest == approved.artifact.digest
+        and any(not why_not_trusted(flywheel.catalogue.keys[name], statement) for name in checked.keys)
+    )
+
+
+def _demand_whole(readings: tuple[Reading, ...], reference: str) -> None:
+    for reading in readings:
+        if reading.state is not ReadState.READ or reading.digest != reading.expected_digest or reading.index_problems:
+            problem = reading.detail or (reading.index_problems[0] if reading.index_problems else reading.state.value)
+            raise ReadBackError(f"{reference}: {reading.member} does not read back as approved: {problem}.")
+    if not readings:
+        raise ReadBackError(f"{reference}: nothing could be read back.")
+
+
+def _record(
+    flywheel: Flywheel, approved: Approved, reference: str, readings: tuple[Reading, ...], proofs: list[Proof]
+) -> Publication:
+    """The record of this publication; the one that is there already when this build was published before."""
+    output, run = approved.verdict.output, approved.attested.receipt.run
+    target = _target(flywheel, output)
+    for earlier in publications(flywheel, output):
+        if (earlier.build, earlier.reference) == (approved.build, reference):
+            return earlier
+    publication = Publication(
+        output=output,
+        build=approved.build,
+        artifact_digest=approved.artifact.digest,
+        surface=target.surface,
+        way=target.way.value,
+        reference=reference,
+        revision=run.source.revision,
+        committed_at=run.source.committed_at,
+        published_at=flywheel.clock(),
+        bytes_read_back=sum(reading.size for reading in readings),
+        proofs=tuple(flywheel.evidence.put(proof.envelope) for proof in proofs),
+        ownership=ownership_of(flywheel.catalogue, flywheel.output(output), run.builder),
+    )
+    record(flywheel, output, approved.build, PUBLICATION, publication)
+    return publication

@@ -1,0 +1,162 @@
+"""The report: one row for every build that ever arrived, and for what could not become one. Nothing is left out."""
+
+from enum import StrEnum
+from typing import Any
+
+from flywheel_assets.catalog.models import Output
+from flywheel_assets.domain.builds import BuildKey, Closed
+from flywheel_assets.domain.errors import EvidenceError
+from flywheel_assets.domain.publications import Publication
+from flywheel_assets.domain.verdicts import Verdict, VerdictClass
+from flywheel_assets.promotion.flywheel import Flywheel
+from flywheel_assets.promotion.intake import dead_letters, output_log, waiting_for_catalogue
+from flywheel_assets.promotion.judging import is_settled
+from flywheel_assets.promotion.ledger import builds_of, last_verdict, publications
+
+SCHEMA_VERSION = 1
+
+
+class State(StrEnum):
+    """How far along the lineage a build has come."""
+
+    RECEIVED = "received"
+    CACHED = "cached"
+    VALIDATED = "validated"
+    PUBLISHED = "published"
+    REJECTED = "rejected"
+    UNROUTED = "unrouted"
+
+
+class Row(Closed):
+    """One line of the report; the fields of `flywheel report --json` (docs/json.md)."""
+
+    output: str
+    build: str
+    state: State
+    verdict: str
+    reason: str
+    message: str
+    remedy: str
+    actor: str
+    published_at: str
+    settled: bool
+
+
+def report(flywheel: Flywheel) -> list[Row]:
+    """All rows: catalogued outputs in catalogue order, then what could not be routed, then dead letters."""
+    rows = [row for name in flywheel.catalogue.outputs for row in _rows(flywheel, name)]
+    try:
+        return rows + _unrouted(flywheel)
+    except EvidenceError as error:
+        return [*rows, _unreadable("?", "?", str(error))]
+
+
+def as_json(flywheel: Flywheel, rows: list[Row]) -> dict[str, Any]:
+    """The document that `flywheel report --json` prints."""
+    return {
+        "schema": SCHEMA_VERSION,
+        "catalogue": {"name": flywheel.catalogue.name, "digest": str(flywheel.catalogue.digest)},
+        "builds": [row.model_dump(mode="json") for row in rows],
+    }
+
+
+def _rows(flywheel: Flywheel, name: str) -> list[Row]:
+    try:
+        published = {publication.build: publication for publication in publications(flywheel, name)}
+        builds = sorted(builds_of(flywheel, name), key=str)
+        return [row(flywheel, name, build, published.get(build)) for build in builds]
+    except EvidenceError as error:
+        return [_unreadable(name, "?", str(error))]
+
+
+def row(flywheel: Flywheel, name: str, build: BuildKey, published: Publication | None) -> Row:
+    """The row of one build, from what is recorded; nothing is judged here."""
+    recorded = last_verdict(flywheel, name, build)
+    if recorded is None:
+        message = "it has arrived and is not judged yet"
+        return _row(name, str(build), State.RECEIVED, VerdictClass.WAITING, "not-judged-yet", message=message)
+    output, verdict = flywheel.output(name), recorded.verdict
+    worst = verdict.worst
+    state = _state(output, verdict)
+    reason, message, remedy, actor = worst.reason, worst.message, worst.remedy, worst.actor
+    if published:
+        state = State.PUBLISHED
+    if worst.verdict is VerdictClass.PASSED:
+        target = output.publication
+        reason, message = "every-rule-holds", "every rule holds"
+        if not published and target and target.promotion == "on-demand":
+            reason, message = "promotion-on-demand", "every rule holds; it is promoted on demand"
+            remedy, actor = f"`flywheel promote {name} {build}`, or materialize it in the UI.", "a release engineer"
+    return Row(
+        output=name,
+        build=str(build),
+        state=state,
+        verdict=worst.verdict.value,
+        reason=reason,
+        message=message,
+        remedy=remedy,
+        actor=actor,
+        published_at=published.reference if published else "",
+        settled=is_settled(flywheel, name, build),
+    )
+
+
+def _state(output: Output, verdict: Verdict) -> State:
+    if verdict.validated:
+        return State.VALIDATED
+    # The lineage of what is no candidate ends at its cache entry: being there is all it can be.
+    return State.CACHED if verdict.body_is_whole and not output.is_candidate else State.REJECTED
+
+
+def _unrouted(flywheel: Flywheel) -> list[Row]:
+    rows = []
+    for entry in waiting_for_catalogue(flywheel):
+        output, _, build = entry.subject.partition(" ")
+        if output in flywheel.catalogue.outputs and entry.evidence in {
+            e.evidence for e in flywheel.evidence.entries(output_log(output))
+        }:
+            continue
+        rows.append(
+            _row(
+                output,
+                build,
+                State.UNROUTED,
+                VerdictClass.CANNOT_DETERMINE,
+                "unknown-output",
+                message="the catalogue knows no such output; its receipt is kept",
+                remedy=f"Add {output} under `outputs` (README, “Add an output”); the receipt is then judged.",
+                actor="the catalogue's maintainers",
+            )
+        )
+    for entry in dead_letters(flywheel):
+        rows.append(
+            _row(
+                "?",
+                entry.subject.partition(": ")[0],
+                State.UNROUTED,
+                VerdictClass.CANNOT_DETERMINE,
+                "unreadable-delivery",
+                message=entry.subject,
+                remedy="Deliver it again, whole. The one that came is kept in evidence.",
+                actor="the builder",
+            )
+        )
+    return rows
+
+
+def _unreadable(output: str, build: str, problem: str) -> Row:
+    return _row(
+        output,
+        build,
+        State.UNROUTED,
+        VerdictClass.CANNOT_DETERMINE,
+        "evidence-damaged",
+        message=problem,
+        remedy="Restore the evidence store from its backup.",
+        actor="whoever runs the evidence store",
+    )
+
+
+def _row(output: str, build: str, state: State, verdict: VerdictClass, reason: str, **texts: str) -> Row:
+    fields = {"message": "", "remedy": "", "actor": "", "published_at": "", **texts}
+    return Row(output=output, build=build, state=state, verdict=verdict.value, reason=reason, settled=True, **fields)

@@ -1,0 +1,167 @@
+"""The composition root: from settings and a catalogue to a Flywheel with real adapters.
+
+The only module that knows all adapters. The command line and Dagster's resources both start here.
+"""
+
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.resources import files
+from pathlib import Path
+from uuid import uuid4
+
+from flywheel_assets.adapters.bazel.disk_cache import BazelDiskCache
+from flywheel_assets.adapters.evidence.folder import FolderEvidence
+from flywheel_assets.adapters.inbox import FolderInbox
+from flywheel_assets.adapters.keys import DsseVerifier, create_once, key_file
+from flywheel_assets.adapters.nix.cache import NixCache
+from flywheel_assets.adapters.nix.signatures import NixSigningKey
+from flywheel_assets.adapters.nix.surface import NixCacheSurface
+from flywheel_assets.adapters.oci.source import OciStaging
+from flywheel_assets.adapters.oci.surface import OciLayoutSurface
+from flywheel_assets.adapters.unserved import UnservedCache
+from flywheel_assets.catalog.loading import load_catalogue
+from flywheel_assets.catalog.models import Catalogue, MutableSurface
+from flywheel_assets.domain.errors import UsageError
+from flywheel_assets.domain.limits import DEFAULT_LIMITS
+from flywheel_assets.ports import PublicationSurface, SourceCache
+from flywheel_assets.promotion.flywheel import Flywheel
+
+RELEASE_KEY_NAME = "flywheel-release-1"
+PACKAGE = Path(str(files("flywheel_assets")))
+SAMPLE = PACKAGE / "sample"
+SAMPLE_CATALOGUE = (PACKAGE / "catalog" / "gloriousflywheel.yaml", SAMPLE / "overlay.yaml")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Where this installation keeps its state, and which catalogue files it runs on."""
+
+    home: Path
+    catalogues: tuple[Path, ...]
+
+    @property
+    def on_sample(self) -> bool:
+        """Whether the recorded sample flywheel is what runs."""
+        return self.catalogues == SAMPLE_CATALOGUE
+
+    @property
+    def dagster_home(self) -> Path:
+        """Dagster's own folder."""
+        return self.home / "dagster"
+
+
+def settings(environment: Mapping[str, str] = os.environ) -> Settings:
+    """From FLYWHEEL_HOME (default ./.flywheel) and FLYWHEEL_CATALOGUE (files, colon-separated; default: the sample)."""
+    home = Path(environment.get("FLYWHEEL_HOME") or ".flywheel").absolute()
+    named = environment.get("FLYWHEEL_CATALOGUE", "")
+    catalogues = tuple(Path(part).absolute() for part in named.split(os.pathsep) if part)
+    return Settings(home, catalogues or SAMPLE_CATALOGUE)
+
+
+def read_catalogue(chosen: Settings) -> Catalogue:
+    """The catalogue of these settings."""
+    return load_catalogue(list(chosen.catalogues))
+
+
+def open_flywheel(chosen: Settings) -> Flywheel:
+    """Everything wired up. Makes the working folder, and the keys on first run."""
+    catalogue = read_catalogue(chosen)
+    try:
+        chosen.home.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"The working folder {chosen.home} cannot be made: {error.strerror}.") from error
+    if chosen.on_sample:
+        install_sample(chosen.home)
+    home, keys = chosen.home, chosen.home / "keys"
+    verifier, verifier_signer = DsseVerifier(), key_file(keys / "verifier.pem")
+    caches = {
+        name: _cache(home, surface)
+        for name, surface in catalogue.surfaces.items()
+        if isinstance(surface, MutableSurface)
+    }
+    return Flywheel(
+        catalogue=catalogue,
+        evidence=FolderEvidence(_folder(home, catalogue.evidence), home / "checkpoints", verifier_signer, verifier),
+        inbox=FolderInbox(_folder(home, catalogue.inbox), DEFAULT_LIMITS),
+        caches=caches,
+        surfaces=_surfaces(home, catalogue, caches, release_nix_key(keys)),
+        verifier=verifier,
+        verifier_signer=verifier_signer,
+        release_signer=key_file(keys / "release.pem"),
+        clock=lambda: datetime.now(UTC),
+    )
+
+
+def release_nix_key(keys: Path) -> NixSigningKey:
+    """The Nix release key, made on first run (0600), its public form beside it for trusted-public-keys."""
+    path = keys / "release.nix.key"
+    if not path.exists():
+        create_once(path, NixSigningKey.generate(RELEASE_KEY_NAME).to_text().encode(), 0o600)
+    key = NixSigningKey.from_text(path.read_text("ascii").strip())
+    public = keys / "release.nix.pub"
+    if not public.exists():
+        create_once(public, key.public_text.encode(), 0o644)
+    return key
+
+
+def install_sample(home: Path) -> None:
+    """Lay the recorded sample out in the working folder; what is there already is left as it is."""
+    for part in ("nix-cache", "bazel-cache", "oci-staging", "inbox"):
+        _copy_once(SAMPLE / part, home / "sample" / part)
+    # What the image's own workflow has published before this pipeline ever ran.
+    _copy_once(SAMPLE / "ghcr", home / "surfaces" / "ghcr")
+
+
+def _copy_once(source: Path, target: Path) -> None:
+    if target.exists():
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.{uuid4().hex}")
+    shutil.copytree(source, temporary)
+    try:
+        temporary.rename(target)
+    except OSError:  # another process was first
+        shutil.rmtree(temporary)
+        if not target.exists():
+            raise
+
+
+def _cache(home: Path, surface: MutableSurface) -> SourceCache:
+    if not surface.url.startswith("file:"):
+        return UnservedCache(surface.url)
+    folder = _folder(home, surface.url)
+    match surface.protocol.value:
+        case "nix":
+            return NixCache(folder, surface.trusted_upstream_keys, DEFAULT_LIMITS)
+        case "oci":
+            return OciStaging(folder, DEFAULT_LIMITS)
+        case _:
+            return BazelDiskCache(folder, DEFAULT_LIMITS)
+
+
+def _surfaces(
+    home: Path, catalogue: Catalogue, caches: Mapping[str, SourceCache], nix_key: NixSigningKey
+) -> dict[tuple[str, str], PublicationSurface]:
+    found: dict[tuple[str, str], PublicationSurface] = {}
+    for output in catalogue.outputs.values():
+        if output.publication is None:
+            continue
+        surface, cache = catalogue.durable(output.publication.surface), caches[output.cache]
+        key = (output.publication.surface, output.cache)
+        if not surface.implemented:
+            continue
+        target = _folder(home, surface.url)
+        if isinstance(cache, NixCache) and surface.protocol == "nix":
+            upstream = catalogue.mutable(output.cache).trusted_upstream_keys
+            found[key] = NixCacheSurface(target, cache, nix_key, DEFAULT_LIMITS, upstream)
+        elif isinstance(cache, OciStaging) and surface.protocol == "oci":
+            found[key] = OciLayoutSurface(target, cache, DEFAULT_LIMITS)
+    return found
+
+
+def _folder(home: Path, url: str) -> Path:
+    """The folder of a ``file:`` URL; relative ones lie under the working folder."""
+    return home / url.removeprefix("file://").removeprefix("file:")

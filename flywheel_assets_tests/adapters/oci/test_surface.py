@@ -1,0 +1,422 @@
+"""Publishing into a layout: nothing is visible too early, everything can be repeated, everything is read back."""
+
+import json
+import shutil
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from flywheel_assets.adapters.oci import writing
+from flywheel_assets.adapters.oci.builder import image_in_layout
+from flywheel_assets.adapters.oci.layout import OciLayout
+from flywheel_assets.adapters.oci.source import OciStaging
+from flywheel_assets.adapters.oci.surface import OciLayoutSurface
+from flywheel_assets.domain.artifacts import OciImage
+from flywheel_assets.domain.errors import (
+    AbsentError,
+    NameTakenError,
+    PublicationError,
+    ReadBackError,
+    UsageError,
+)
+from flywheel_assets.domain.inspections import Reading, ReadState
+from flywheel_assets.domain.publications import Proof, Release
+from flywheel_assets_tests.adapters.oci.images import (
+    MANIFEST,
+    PLATFORMS,
+    PROOFS,
+    REPOSITORY,
+    blob_file,
+    digest_of,
+    image_of,
+    make_image,
+    nothing,
+    put_index,
+    put_manifest,
+    release_of,
+    seal,
+)
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> OciImage:
+    return make_image(tmp_path / "staging")
+
+
+@pytest.fixture
+def surface(tmp_path: Path) -> OciLayoutSurface:
+    (tmp_path / "durable").mkdir()
+    return OciLayoutSurface(tmp_path / "durable", OciStaging(tmp_path / "staging"))
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Path:
+    return tmp_path / "durable/released/dashboard"
+
+
+def publish(surface: OciLayoutSurface, release: Release, proofs: tuple[Proof, ...] = PROOFS) -> None:
+    plan = surface.plan(release)
+    surface.copy(plan, nothing)
+    surface.attach(plan, proofs)
+    surface.reveal(plan)
+
+
+def is_sound(readings: tuple[Reading, ...]) -> bool:
+    return all(
+        r.state is ReadState.READ and r.digest == r.expected_digest and not r.index_problems for r in readings
+    )
+
+
+def names(target: Path) -> set[str]:
+    """What the folder names, read without our code."""
+    if not (target / "index.json").exists():
+        return set()
+    entries = json.loads((target / "index.json").read_text())["manifests"]
+    return {entry.get("annotations", {}).get("org.opencontainers.image.ref.name") for entry in entries}
+
+
+def test_a_plan_is_what_is_wanted_minus_what_is_there(surface: OciLayoutSurface, image: OciImage, target: Path) -> None:
+    release = release_of(image, "v1", "latest", moving=("latest",))
+    first = surface.plan(release)
+    assert first.reference == f"oci:{target}@{image.manifest}"
+    assert first.present == ()
+    assert first.names == ("v1", "latest")
+    assert first.missing[-1] == str(image.manifest), "the index is copied last"
+    assert len(first.missing) == len(list((target.parents[2] / "staging" / REPOSITORY / "blobs/sha256").iterdir()))
+    assert not target.exists(), "planning writes nothing"
+    publish(surface, release)
+    again = surface.plan(release)
+    assert (again.missing, again.names) == ((), ())
+    assert set(again.present) == set(first.missing)
+
+
+def test_nothing_is_named_before_it_is_revealed(surface: OciLayoutSurface, image: OciImage, target: Path) -> None:
+    plan = surface.plan(release_of(image, "v1"))
+    surface.copy(plan, nothing)
+    assert names(target) == set()
+    surface.attach(plan, PROOFS)
+    assert names(target) == {f"sha256-{image.manifest.hex}"}
+    surface.reveal(plan)
+    assert names(target) == {f"sha256-{image.manifest.hex}", "v1"}
+
+
+def test_what_was_published_reads_back_whole(surface: OciLayoutSurface, image: OciImage) -> None:
+    release = release_of(image, "v1", "latest", moving=("latest",))
+    publish(surface, release)
+    readings = surface.read_back(release, nothing)
+    assert is_sound(readings)
+    members = {reading.member.split(" ")[0] for reading in readings}
+    assert members == {"index", "manifest", "config", "layer", "tag", "referrers", "referrer", "proof"}
+    assert {f"manifest {name} {image.platforms[name]}" for name in PLATFORMS} <= {r.member for r in readings}
+    assert sorted(surface.proofs(release)) == sorted(proof.envelope for proof in PROOFS)
+
+
+def snapshot(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and ".flywheel" not in path.parts
+    }
+
+
+def test_publishing_again_changes_no_byte(surface: OciLayoutSurface, image: OciImage, target: Path) -> None:
+    publish(surface, release_of(image, "v1"))
+    before = snapshot(target)
+    publish(surface, release_of(image, "v1"))
+    assert snapshot(target) == before
+
+
+def test_proofs_attached_one_by_one_in_any_order_are_all_there_once(
+    surface: OciLayoutSurface, image: OciImage, target: Path
+) -> None:
+    publish(surface, release_of(image, "v1"))
+    expected = snapshot(target)
+    shutil.rmtree(target)
+    publish(surface, release_of(image, "v1"), PROOFS[1:])
+    publish(surface, release_of(image, "v1"), PROOFS[:1])
+    assert {name: data for name, data in snapshot(target).items() if name in expected}.keys() == expected.keys()
+    assert len(surface.proofs(release_of(image, "v1"))) == len(PROOFS)
+
+
+def test_publishing_at_once_converges(surface: OciLayoutSurface, image: OciImage) -> None:
+    releases = [release_of(image, "v1", f"v1.{number}") for number in range(6)]
+    proofs = [Proof(name="vsa", predicate_type="t", envelope=b'{"n":"%d"}' % number) for number in range(6)]
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(lambda pair: publish(surface, pair[0], (*PROOFS, pair[1])), zip(releases, proofs, strict=True)))
+    for release in releases:
+        assert is_sound(surface.read_back(release, nothing))
+    assert len(surface.proofs(releases[0])) == len(PROOFS) + 6
+
+
+class StoppedError(BaseException):
+    """As if the process had been killed here: nothing of ours may catch it."""
+
+
+def test_a_copy_that_stops_anywhere_is_completed_by_another(
+    surface: OciLayoutSurface, image: OciImage, target: Path
+) -> None:
+    release = release_of(image, "v1")
+    plan = surface.plan(release)
+    for allowed in range(len(plan.missing)):
+        left = iter([0] * allowed)
+
+        def progress(count: int, left: "iter[int]" = left) -> None:  # type: ignore[valid-type]
+            if next(left, None) is None:
+                raise StoppedError
+
+        with pytest.raises(StoppedError):
+            surface.copy(plan, progress)
+        assert names(target) == set()
+        with pytest.raises((PublicationError, AbsentError)):
+            surface.reveal(plan)
+        shutil.rmtree(target)
+    publish(surface, release)
+    assert is_sound(surface.read_back(release, nothing))
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before a rename", "after a rename"])
+def test_a_process_that_dies_at_any_rename_leaves_nothing_half_named(
+    surface: OciLayoutSurface, image: OciImage, target: Path, monkeypatch: pytest.MonkeyPatch, *, after: bool
+) -> None:
+    release = release_of(image, "v1", "v2")
+    whole = writing.move
+    step = 0
+    while True:
+        step += 1
+        left = iter(range(step))
+
+        def dying(part: Path, place: Path, left: "iter[int]" = left) -> None:  # type: ignore[valid-type]
+            dies = next(left, None) == step - 1
+            if dies and not after:
+                raise StoppedError
+            whole(part, place)
+            if dies:
+                raise StoppedError
+
+        monkeypatch.setattr(writing, "move", dying)
+        try:
+            publish(surface, release)
+        except StoppedError:
+            found = names(target) & {"v1", "v2"}
+            assert found in (set(), {"v1", "v2"})
+            if found:
+                assert is_sound(surface.read_back(release, nothing))
+        else:
+            break
+        finally:
+            monkeypatch.setattr(writing, "move", whole)
+        publish(surface, release)
+        assert is_sound(surface.read_back(release, nothing))
+        assert len(surface.proofs(release)) == len(PROOFS)
+        shutil.rmtree(target)
+    assert step > len(surface.plan(release).present)
+
+
+def test_a_taken_tag_is_refused_in_the_plan(surface: OciLayoutSurface, image: OciImage, tmp_path: Path) -> None:
+    publish(surface, release_of(image, "v1", "latest", moving=("latest",)))
+    newer = make_image(tmp_path / "staging", seed="newer")
+    with pytest.raises(NameTakenError) as caught:
+        surface.plan(release_of(newer, "v1"))
+    assert all(text in str(caught.value) for text in ("'v1'", str(image.manifest), str(newer.manifest)))
+    release = release_of(newer, "v2", "latest", moving=("latest",))
+    assert surface.plan(release).names == ("v2", "latest")
+    publish(surface, release)
+    assert is_sound(surface.read_back(release, nothing))
+    assert is_sound(surface.read_back(release_of(image, "v1"), nothing))
+
+
+def test_a_tag_that_is_taken_between_plan_and_reveal_is_refused(
+    surface: OciLayoutSurface, image: OciImage, tmp_path: Path, target: Path
+) -> None:
+    plan = surface.plan(release_of(image, "new", "v1"))
+    surface.copy(plan, nothing)
+    publish(surface, release_of(make_image(tmp_path / "staging", seed="newer"), "v1"))
+    with pytest.raises(NameTakenError):
+        surface.reveal(plan)
+    assert "new" not in names(target), "all tags or none"
+
+
+@pytest.mark.parametrize("kind", ["config", "layer", "manifest", "index"])
+def test_a_source_that_was_tampered_with_is_not_published(
+    surface: OciLayoutSurface, image: OciImage, tmp_path: Path, target: Path, kind: str
+) -> None:
+    plan = surface.plan(release_of(image, "v1"))
+    staged = tmp_path / "staging" / REPOSITORY
+    manifest = json.loads(blob_file(staged, image.platforms[PLATFORMS[0]]).read_bytes())
+    digests = {
+        "config": manifest["config"]["digest"],
+        "layer": manifest["layers"][1]["digest"],
+        "manifest": image.platforms[PLATFORMS[0]],
+        "index": image.manifest,
+    }
+    path = blob_file(staged, digests[kind])
+    data = path.read_bytes()
+    path.write_bytes(bytes([data[0] ^ 1]) + data[1:])
+    with pytest.raises(PublicationError):
+        surface.copy(plan, nothing)
+    assert not blob_file(target, digests[kind]).exists()
+    path.unlink()
+    with pytest.raises(AbsentError):
+        surface.copy(plan, nothing)
+
+
+def test_an_image_with_a_platform_that_the_receipt_lacks_is_not_planned(
+    surface: OciLayoutSurface, image: OciImage
+) -> None:
+    fewer = image_of(image.manifest, {PLATFORMS[0]: image.platforms[PLATFORMS[0]]})
+    with pytest.raises(PublicationError, match="is not in the receipt"):
+        surface.plan(release_of(fewer, "v1"))
+
+
+def test_an_absent_image_is_absent(surface: OciLayoutSurface) -> None:
+    gone = digest_of(b"gone")
+    with pytest.raises(AbsentError):
+        surface.plan(release_of(image_of(gone, {"linux/amd64": gone}), "v1"))
+
+
+def test_a_published_image_can_be_planned_when_staging_has_lost_it(
+    surface: OciLayoutSurface, image: OciImage, tmp_path: Path
+) -> None:
+    publish(surface, release_of(image, "v1"))
+    shutil.rmtree(tmp_path / "staging")
+    plan = surface.plan(release_of(image, "v1", "v1.0"))
+    assert (plan.missing, plan.names) == ((), ("v1.0",))
+    publish(surface, release_of(image, "v1", "v1.0"))
+    assert is_sound(surface.read_back(release_of(image, "v1", "v1.0"), nothing))
+
+
+def test_proofs_and_names_wait_for_the_copy(surface: OciLayoutSurface, image: OciImage) -> None:
+    plan = surface.plan(release_of(image, "v1"))
+    with pytest.raises(AbsentError):
+        surface.attach(plan, PROOFS)
+    with pytest.raises(AbsentError):
+        surface.reveal(plan)
+
+
+def harm(digest: str) -> Callable[[Path], object]:
+    return lambda target: blob_file(target, digest).write_bytes(b"harm")
+
+
+def test_what_was_harmed_on_the_surface_is_read_back_as_such(
+    surface: OciLayoutSurface, image: OciImage, target: Path
+) -> None:
+    release = release_of(image, "v1")
+    publish(surface, release)
+    for path in sorted((target / "blobs/sha256").iterdir()):
+        data = path.read_bytes()
+        if data == b"{}":
+            continue  # the config of proofs says nothing
+        path.write_bytes(b"X" + data[1:])
+        assert not is_sound(surface.read_back(release, nothing)), path.name
+        path.write_bytes(data)
+
+
+def test_a_missing_or_moved_tag_is_read_back_as_such(surface: OciLayoutSurface, image: OciImage, tmp_path: Path) -> None:
+    publish(surface, release_of(image, "v1"))
+    tags = {r.member: r for r in surface.read_back(release_of(image, "v1", "v2"), nothing)}
+    assert tags["tag v1"].state is ReadState.READ
+    assert tags["tag v2"].state is ReadState.ABSENT
+    newer = make_image(tmp_path / "staging", seed="newer")
+    moved = {r.member: r for r in surface.read_back(release_of(newer, "v1"), nothing)}["tag v1"]
+    assert (moved.digest, moved.expected_digest) == (str(image.manifest), str(newer.manifest))
+
+
+def test_a_surface_that_another_workflow_filled_is_observed(tmp_path: Path) -> None:
+    theirs = make_image(tmp_path / "durable", repository="released/dashboard")
+    surface = OciLayoutSurface(tmp_path / "durable", OciStaging(tmp_path / "nowhere"))
+    assert is_sound(surface.read_back(release_of(theirs, "staged"), nothing))
+    assert surface.proofs(release_of(theirs, "staged")) == ()
+
+
+def test_a_surface_that_is_not_there_is_absent(tmp_path: Path, image: OciImage) -> None:
+    surface = OciLayoutSurface(tmp_path / "nowhere", OciStaging(tmp_path / "staging"))
+    readings = surface.read_back(release_of(image, "v1"), nothing)
+    assert {reading.state for reading in readings} == {ReadState.ABSENT}
+    assert surface.proofs(release_of(image, "v1")) == ()
+
+
+def test_a_proof_that_was_changed_or_is_about_something_else_is_no_proof(
+    surface: OciLayoutSurface, image: OciImage, target: Path
+) -> None:
+    release = release_of(image, "v1")
+    publish(surface, release)
+    path = blob_file(target, PROOFS[0].digest)
+    path.write_bytes(path.read_bytes().replace(b"d", b"e"))
+    assert surface.proofs(release) == (PROOFS[1].envelope,)
+    layout = OciLayout(target)
+    other = release_of(image_of(image.platforms[PLATFORMS[0]], {PLATFORMS[0]: image.platforms[PLATFORMS[0]]}))
+    found = layout.tag(f"sha256-{image.manifest.hex}")
+    assert found is not None
+    # Somebody lists the proofs of one image under the tag of another.
+    entry = {"mediaType": found.media_type, "digest": str(found.digest), "size": found.size}
+    layout.set_names({f"sha256-{other.artifact.digest.hex}": entry}, ())
+    assert surface.proofs(other) == ()
+    assert any("its own subject is another" in " ".join(r.index_problems) for r in surface.read_back(other, nothing))
+
+
+def test_a_deleted_referrer_is_passed_over_and_dropped(
+    surface: OciLayoutSurface, image: OciImage, target: Path
+) -> None:
+    release = release_of(image, "v1")
+    publish(surface, release)
+    [referrer] = [r for r in surface.read_back(release, nothing) if r.member.startswith("referrer ")][:1]
+    blob_file(target, referrer.expected_digest).unlink()
+    assert len(surface.proofs(release)) == 1
+    assert is_sound(surface.read_back(release, nothing))
+    surface.attach(surface.plan(release), ())
+    listed = OciLayout(target).tag(f"sha256-{image.manifest.hex}")
+    assert listed is not None
+    assert referrer.expected_digest not in blob_file(target, listed.digest).read_text()
+
+
+def test_referrers_of_others_stay_listed(surface: OciLayoutSurface, image: OciImage, target: Path) -> None:
+    release = release_of(image, "v1")
+    publish(surface, release, ())
+    theirs = put_manifest(target, "linux/amd64", "theirs", artifactType="application/spdx+json", extra=[1])
+    seal_index = json.loads((target / "index.json").read_text())
+    index = put_index(target, [theirs])
+    kept = [e for e in seal_index["manifests"] if not e["annotations"]["org.opencontainers.image.ref.name"].startswith("sha256-")]
+    seal(target, (f"sha256-{image.manifest.hex}", index), *((e["annotations"]["org.opencontainers.image.ref.name"], e) for e in kept))
+    surface.attach(surface.plan(release), PROOFS)
+    listed = OciLayout(target).tag(f"sha256-{image.manifest.hex}")
+    assert listed is not None
+    assert theirs in json.loads(blob_file(target, listed.digest).read_text())["manifests"]
+    assert len(surface.proofs(release)) == len(PROOFS)
+
+
+def test_a_broken_list_of_proofs_is_an_error_and_not_no_proofs(
+    surface: OciLayoutSurface, image: OciImage, target: Path
+) -> None:
+    publish(surface, release_of(image, "v1"))
+    (target / "index.json").write_text("{")
+    with pytest.raises(ReadBackError):
+        surface.proofs(release_of(image, "v1"))
+    with pytest.raises(PublicationError):
+        surface.plan(release_of(image, "v1"))
+
+
+def test_a_release_without_a_repository_is_a_usage_error(surface: OciLayoutSurface, image: OciImage) -> None:
+    with pytest.raises(UsageError):
+        surface.plan(release_of(image).model_copy(update={"repository": None}))
+
+
+def test_a_folder_that_may_not_be_written_is_a_publication_error(
+    surface: OciLayoutSurface, image: OciImage, target: Path
+) -> None:
+    plan = surface.plan(release_of(image, "v1"))
+    target.parent.write_text("a file where a folder shall be")
+    with pytest.raises(PublicationError, match="cannot be written"):
+        surface.copy(plan, nothing)
+
+
+def test_a_builder_describes_the_image_that_it_has_just_made(tmp_path: Path, image: OciImage) -> None:
+    staged = tmp_path / "staging" / REPOSITORY
+    assert image_in_layout(staged, "staged", REPOSITORY) == image
+    assert image_in_layout(staged, str(image.manifest), REPOSITORY) == image
+    with pytest.raises(UsageError):
+        image_in_layout(staged, "unknown", REPOSITORY)
+    with pytest.raises(UsageError):
+        image_in_layout(staged, "sha256:12", REPOSITORY)
+    assert MANIFEST in blob_file(staged, image.manifest).read_text()
