@@ -79,6 +79,22 @@ class PublicationSurface(Protocol):
         ...
 
 
+class PublishedReader(Protocol):
+    """One published artifact as a consumer meets it: a reference, and nothing else known."""
+
+    def identity(self) -> str:
+        """What the reference resolves to: a Nix store path, or the SHA-256 (hex) of a manifest."""
+        ...
+
+    def proofs(self) -> tuple[bytes, ...]:
+        """The envelopes beside the artifact."""
+        ...
+
+    def read(self, artifact: Artifact, progress: Progress) -> tuple[Reading, ...]:
+        """Read every member of ``artifact`` from the surface."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class LogEntry:
     """One numbered entry of an evidence log: what kind of evidence, about which build, under which digest."""

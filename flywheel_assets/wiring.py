@@ -17,16 +17,18 @@ from flywheel_assets.adapters.evidence.folder import FolderEvidence
 from flywheel_assets.adapters.inbox import FolderInbox
 from flywheel_assets.adapters.keys import DsseVerifier, create_once, key_file
 from flywheel_assets.adapters.nix.cache import NixCache
+from flywheel_assets.adapters.nix.reader import PublishedClosure
 from flywheel_assets.adapters.nix.signatures import NixSigningKey
 from flywheel_assets.adapters.nix.surface import NixCacheSurface
+from flywheel_assets.adapters.oci.reader import PublishedImage
 from flywheel_assets.adapters.oci.source import OciStaging
 from flywheel_assets.adapters.oci.surface import OciLayoutSurface
 from flywheel_assets.adapters.unserved import UnservedCache
 from flywheel_assets.catalog.loading import load_catalogue
 from flywheel_assets.catalog.models import Catalogue, MutableSurface
-from flywheel_assets.domain.errors import UsageError
+from flywheel_assets.domain.errors import UsageError, printable
 from flywheel_assets.domain.limits import DEFAULT_LIMITS
-from flywheel_assets.ports import PublicationSurface, SourceCache
+from flywheel_assets.ports import PublicationSurface, PublishedReader, SourceCache, Verifier
 from flywheel_assets.promotion.flywheel import Flywheel
 
 RELEASE_KEY_NAME = "flywheel-release-1"
@@ -165,3 +167,15 @@ def _surfaces(
 def _folder(home: Path, url: str) -> Path:
     """The folder of a ``file:`` URL; relative ones lie under the working folder."""
     return home / url.removeprefix("file://").removeprefix("file:")
+
+
+def offline_reader(reference: str, nix_keys: tuple[str, ...] = ()) -> tuple[PublishedReader, Verifier]:
+    """What verifies a reference without any installation. Raises UsageError for an unknown form."""
+    if reference.startswith("file://"):
+        return PublishedClosure(reference, nix_keys), DsseVerifier()
+    if reference.startswith("oci:"):
+        return PublishedImage(reference), DsseVerifier()
+    raise UsageError(
+        f"{printable(reference)!r} is no reference that can be verified. "
+        "Write file:///folder#/nix/store/…, oci:/layout@sha256:… or oci:/layout:tag."
+    )

@@ -89,6 +89,14 @@ def _contradiction(case: Case, reading: Reading) -> Finding | None:
             remedy=INVESTIGATE,
             actor=case.cache_owner,
         )
+    if reading.state is ReadState.TOO_LARGE and expected[0] and expected[1] is not None and reading.size > expected[1]:
+        return _body(
+            PERMANENTLY,
+            "body-differs",
+            f"{member} reads back as more than the {expected[1]:,} bytes that the receipt says",
+            remedy=INVESTIGATE,
+            actor=case.cache_owner,
+        )
     if reading.index_problems:
         return _body(
             PERMANENTLY,

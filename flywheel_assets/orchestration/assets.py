@@ -15,6 +15,7 @@ from flywheel_assets.gate.explain import explain, failed
 from flywheel_assets.orchestration.checks import check_specs, evaluations
 from flywheel_assets.orchestration.keys import GROUPS, JUDGES_TAG, REREAD_TAG, Stage, asset_key, builds
 from flywheel_assets.orchestration.metadata import (
+    Metadata,
     build_metadata,
     description,
     entry_metadata,
@@ -115,7 +116,7 @@ def _judged(catalogue: Catalogue, name: str) -> dg.AssetsDefinition:
                             tags={"dagster/data_version": version},
                         )
                     )
-            for evaluation in evaluations(context, name, output, judgement, set(made)):
+            for evaluation in evaluations(context, name, output, judgement):
                 context.log_event(evaluation)
             _observe(context, name, max(selected, key=list(Stage).index), judgement)
         if problems:
@@ -141,7 +142,7 @@ def _judge(context: dg.AssetExecutionContext, pipeline: Pipeline, name: str, key
     """Judge one build. The cache is read anew when a person asks for it, or the reconciliation."""
     by_sensor = JUDGES_TAG in context.run.tags and REREAD_TAG not in context.run.tags
     judgement = judge(pipeline.flywheel, name, build_key(key), reread=not by_sensor)
-    context.log.info(f"{key}: {judgement.verdict.verdict.value}, {judgement.verdict.worst.reason}")
+    context.log.info("%s: %s, %s", key, judgement.verdict.verdict.value, judgement.verdict.worst.reason)
     return judgement
 
 
@@ -153,9 +154,10 @@ def build_key(key: str) -> BuildKey:
         raise dg.Failure(f"{key[:80]!r} is not a build: {error}", allow_retries=False) from error
 
 
-def _made(judgement: Judgement, selected: set[Stage]) -> dict[Stage, tuple[object, str]]:
+def _made(judgement: Judgement, selected: set[Stage]) -> dict[Stage, tuple[Metadata, str]]:
     """What this build may be materialized as, with metadata and data version."""
-    verdict, found = judgement.verdict, {}
+    verdict = judgement.verdict
+    found: dict[Stage, tuple[Metadata, str]] = {}
     version = str(verdict.subject)
     if verdict.body_is_whole and judgement.inspection and Stage.CACHE_ENTRY in selected:
         found[Stage.CACHE_ENTRY] = (entry_metadata(judgement, judgement.inspection), version)
@@ -176,7 +178,7 @@ def _observe(context: dg.AssetExecutionContext, name: str, stage: Stage, judgeme
     )
 
 
-def _origin(judgement: Judgement) -> dict[str, object]:
+def _origin(judgement: Judgement) -> Metadata:
     if not judgement.bundle.receipts:
         return {}
     origin = build_metadata(judgement.receipt.receipt)

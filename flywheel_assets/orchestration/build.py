@@ -13,12 +13,11 @@ from flywheel_assets.orchestration.sensors import pick_up_builds, reconcile_dail
 
 
 def definitions_for(pipeline: Pipeline) -> dg.Definitions:
-    """Every catalogued output's lineage, the sensor and the schedule."""
+    """Every catalogued output's lineage and the two sensors."""
     catalogue = pipeline.catalogue
     return dg.Definitions(
         assets=[asset for name in catalogue.outputs for asset in lineage(catalogue, name)],
-        sensors=[pick_up_builds],
-        schedules=[reconcile_daily],
+        sensors=[pick_up_builds, reconcile_daily],
         resources={"pipeline": pipeline},
         executor=dg.in_process_executor,
     )

@@ -16,9 +16,7 @@ ON_ENTRY = (Phase.BOOTSTRAP, Phase.BUILD, Phase.INTEGRITY)
 ON_VALIDATED = (Phase.VALIDATION, Phase.CLASSIFICATION, Phase.PUBLICATION, Phase.OWNERSHIP)
 
 # Dagster takes this class and does not export it by name.
-Target: typing.Any = typing.get_args(
-    typing.get_type_hints(dg.AssetCheckEvaluation)["target_materialization_data"]
-)[0]
+Target: typing.Any = typing.get_args(typing.get_type_hints(dg.AssetCheckEvaluation)["target_materialization_data"])[0]
 
 _SAYS = {
     Phase.BOOTSTRAP: "Phase 0: the lane installed and verified its toolchain before it built.",
@@ -50,16 +48,16 @@ def check_specs(name: str, output: Output) -> list[dg.AssetCheckSpec]:
 
 
 def evaluations(
-    context: dg.AssetExecutionContext, name: str, output: Output, judgement: Judgement, done: set[Stage]
+    context: dg.AssetExecutionContext, name: str, output: Output, judgement: Judgement
 ) -> Iterator[dg.AssetCheckEvaluation]:
-    """The evaluations of one build; ``done`` are the stages that were materialized for it in this run.
+    """The evaluations of one build, after its materializations are stored.
 
-    An evaluation is current only when it points at the partition's latest materialization; a build that was
-    rejected has none, and then none is right.
+    An evaluation is current only when it points at the partition's latest materialization. A build that was
+    rejected from the start has none, and then none is right; one that passed earlier is shown as failed now.
     """
     key = str(judgement.verdict.build)
     for stage, phases in phases_of(output).items():
-        target = _latest(context, asset_key(stage, name), key) if stage in done else None
+        target = _latest(context, asset_key(stage, name), key)
         for phase in phases:
             if dg.AssetCheckKey(asset_key(stage, name), phase.value) not in context.selected_asset_check_keys:
                 continue
@@ -78,9 +76,9 @@ def evaluations(
             )
 
 
-def _latest(context: dg.AssetExecutionContext, asset: dg.AssetKey, key: str) -> object | None:
+def _latest(context: dg.AssetExecutionContext, asset: dg.AssetKey, key: str) -> typing.Any:
     wanted = dg.AssetRecordsFilter(asset_key=asset, asset_partitions=[key])
     found = context.instance.fetch_materializations(wanted, limit=1).records
     if not found:
         return None
-    return typing.cast("object", Target(found[0].storage_id, found[0].run_id, found[0].timestamp))
+    return Target(found[0].storage_id, found[0].run_id, found[0].timestamp)

@@ -5,16 +5,16 @@ import json
 import dagster as dg
 
 from flywheel_assets.domain.errors import FlywheelError
-from flywheel_assets.orchestration.keys import builds_name
 from flywheel_assets.orchestration.resources import Pipeline
-from flywheel_assets.orchestration.wanted import add_requests, read_cursor, wanted
+from flywheel_assets.orchestration.wanted import Wanted, add_requests, read_cursor, wanted
 from flywheel_assets.promotion.intake import take_in
 
 EVERY_SECONDS = 30
+RECONCILE_SECONDS = 3600
 
 
 @dg.sensor(
-    target=dg.AssetSelection.all(),
+    asset_selection=dg.AssetSelection.all(),
     minimum_interval_seconds=EVERY_SECONDS,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Takes receipts into evidence, reports their builds, and asks for what is not judged or published.",
@@ -25,43 +25,43 @@ def pick_up_builds(context: dg.SensorEvaluationContext, pipeline: dg.ResourcePar
         taken = take_in(pipeline.flywheel)
     except FlywheelError as error:
         # What is in evidence already goes on; what could not be taken in stays in the inbox.
-        context.log.error(f"Intake stopped: {error}")
+        context.log.error("Intake stopped: %s", error)  # noqa: TRY400 - a sentence, no traceback
     else:
-        context.log.info(f"Took in {taken.total} documents, {taken.dead_letters} of them unreadable.")
+        context.log.info("Took in %d documents, %d of them unreadable.", taken.total, taken.dead_letters)
     found = wanted(pipeline.flywheel, context.instance, read_cursor(context.cursor))
+    return _result(context, found, json.dumps(found.settled, sort_keys=True))
+
+
+@dg.sensor(
+    asset_selection=dg.AssetSelection.all(),
+    minimum_interval_seconds=RECONCILE_SECONDS,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Once a day: finds builds that the sensor missed, and reads again what a cache could not serve.",
+)
+def reconcile_daily(context: dg.SensorEvaluationContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.SensorResult:
+    """The whole inbox and all evidence against all that Dagster holds, no cursor believed.
+
+    A sensor and not a schedule, because its runs span outputs whose partitions differ. Its cursor is the day
+    (UTC) that was reconciled last; the first tick of an installation only starts the count.
+    """
+    today = pipeline.flywheel.clock().date()
+    if not context.cursor or context.cursor == today.isoformat():
+        return dg.SensorResult(skip_reason=dg.SkipReason("Today is reconciled."), cursor=today.isoformat())
+    taken = take_in(pipeline.flywheel)
+    found = wanted(pipeline.flywheel, context.instance, {}, reconciling=today)
+    missed = sum(len(keys) for keys in found.partitions.values())
+    context.log.info("Reconciled: %d documents and %d builds that the sensor had missed.", taken.total, missed)
+    return _result(context, found, today.isoformat())
+
+
+def _result(context: dg.SensorEvaluationContext, found: Wanted, cursor: str) -> dg.SensorResult:
     for problem in found.problems:
         context.log.warning(problem)
+    nothing = dg.SkipReason("Nothing new: every build is judged on the evidence of now.")
     return dg.SensorResult(
         run_requests=found.runs,
         asset_events=found.events,
         dynamic_partitions_requests=add_requests(found),
-        cursor=_cursor(found.settled),
-        skip_reason=None if found.runs else dg.SkipReason("Nothing new: every build is judged on the evidence of now."),
+        cursor=cursor,
+        skip_reason=None if found.runs else nothing,
     )
-
-
-@dg.schedule(
-    cron_schedule="15 3 * * *",
-    target=dg.AssetSelection.all(),
-    default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Finds builds that the sensor missed, and reads again what a cache could not serve.",
-)
-def reconcile_daily(
-    context: dg.ScheduleEvaluationContext, pipeline: dg.ResourceParam[Pipeline]
-) -> list[dg.RunRequest] | dg.SkipReason:
-    """The whole inbox and all evidence against all that Dagster holds, no cursor believed."""
-    taken = take_in(pipeline.flywheel)
-    found = wanted(pipeline.flywheel, context.instance, {}, reconciling=context.scheduled_execution_time.date())
-    for event in found.events:
-        context.instance.report_runless_asset_event(event)
-    for name, keys in found.partitions.items():
-        context.instance.add_dynamic_partitions(builds_name(name), keys)
-    missed = sum(len(keys) for keys in found.partitions.values())
-    context.log.info(f"Reconciled: {taken.total} documents and {missed} builds that the sensor had missed.")
-    for problem in found.problems:
-        context.log.warning(problem)
-    return found.runs or dg.SkipReason("Nothing was missed and nothing is worth reading again.")
-
-
-def _cursor(settled: dict[str, str]) -> str:
-    return json.dumps(settled, sort_keys=True)

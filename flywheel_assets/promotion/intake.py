@@ -36,6 +36,13 @@ class Taken:
     unknown_outputs: int = 0
     dead_letters: int = 0
 
+    def add(self, more: "Taken") -> None:
+        """Count another intake in."""
+        self.builds += more.builds
+        self.tests += more.tests
+        self.unknown_outputs += more.unknown_outputs
+        self.dead_letters += more.dead_letters
+
     @property
     def total(self) -> int:
         """How many documents were taken."""

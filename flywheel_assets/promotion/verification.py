@@ -6,36 +6,49 @@ provenance says.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
-from flywheel_assets.domain.artifacts import Artifact, NixClosure
+from flywheel_assets.domain.artifacts import NixClosure
 from flywheel_assets.domain.digests import EvidenceDigest
 from flywheel_assets.domain.errors import InvalidInputError, ReadBackError, SignatureError
 from flywheel_assets.domain.inspections import Reading, ReadState
 from flywheel_assets.domain.receipts import Receipt, read_statement
-from flywheel_assets.ports import Verifier
+from flywheel_assets.ports import Progress, PublishedReader, Verifier
 from flywheel_assets.promotion.intake import is_envelope
 from flywheel_assets.promotion.summaries import PROMOTED, ReadSummary
 
 
 @dataclass(frozen=True, slots=True)
-class Proven:
-    """A verified summary and the receipt that it names."""
+class Verified:
+    """A reference that holds: the summary, the provenance that it names, and the bytes that were read."""
 
+    reference: str
     summary: ReadSummary
     receipt: Receipt
+    bytes_read: int
 
-    @property
-    def artifact(self) -> Artifact:
-        """What the surface must hold, byte for byte."""
-        return self.receipt.artifact
+    def document(self) -> dict[str, Any]:
+        """The fields of `flywheel verify --json` (docs/json.md)."""
+        run = self.receipt.run
+        return {
+            "reference": self.reference,
+            "digest": str(self.receipt.artifact.digest),
+            "resource": self.summary.resource,
+            "levels": self.summary.levels,
+            "verified_at": self.summary.verified_at,
+            "verifier": self.summary.verifier,
+            "source": f"{run.source.repository}@{run.source.revision}",
+            "builder": run.builder,
+            "run": run.invocation,
+            "bytes_read": str(self.bytes_read),
+        }
 
 
-def prove(verifier: Verifier, envelopes: tuple[bytes, ...], public_key: str, reference: str, wanted: str) -> Proven:
-    """Find the summary and its provenance among the proofs of an artifact.
-
-    ``wanted`` is the SHA-256 (hex) of a manifest, or a Nix store path. Raises SignatureError when no summary is
-    signed by the key, ReadBackError when the signed one does not vouch for this artifact.
-    """
+def verify_reference(
+    surface: PublishedReader, verifier: Verifier, public_key: str, reference: str, progress: Progress
+) -> Verified:
+    """Verify what ``reference`` names. Raises SignatureError, ReadBackError or ReadError with a sentence."""
+    wanted, envelopes = surface.identity(), surface.proofs()
     if not envelopes:
         raise SignatureError(f"{reference} carries no proofs at all. It was not published by this pipeline.")
     summaries = _signed_summaries(verifier, envelopes, public_key)
@@ -46,13 +59,16 @@ def prove(verifier: Verifier, envelopes: tuple[bytes, ...], public_key: str, ref
         receipt = _provenance(verifier, envelopes, summary)
         problem = _problem(summary, receipt, wanted)
         if receipt and not problem:
-            return Proven(summary, receipt)
+            size = demand_approved(surface.read(receipt.artifact, progress), reference)
+            return Verified(reference, summary, receipt, size)
         problems.append(problem)
     raise ReadBackError(f"{reference}: {problems[0]}.")
 
 
 def demand_approved(readings: tuple[Reading, ...], reference: str) -> int:
     """The bytes read. Raises ReadBackError for the first reading that is not what the provenance says."""
+    if not readings:
+        raise ReadBackError(f"{reference}: nothing could be read.")
     for reading in readings:
         if reading.state is not ReadState.READ:
             raise ReadBackError(f"{reference}: {reading.member} is {reading.state.value}. {reading.detail}")

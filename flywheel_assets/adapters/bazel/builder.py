@@ -94,7 +94,10 @@ def outputs_in_log(
         )
     if len(found) > 1:
         listed = "; ".join(f"{s.mnemonic} making {s.outputs[0].path if s.outputs else 'nothing'}" for s in found[:10])
-        raise UsageError(f"{printable(label)} has {len(found)} actions: {printable(listed, 900)}. Name a mnemonic or an output's path.")
+        raise UsageError(
+            f"{printable(label)} has {len(found)} actions: {printable(listed, 900)}. "
+            "Name a mnemonic or an output's path."
+        )
     files = _files(found[0], str(log))
     chosen = action or _logged_action(found[0], str(log)) or _cached_action(files, label, disk_cache, limits)
     try:

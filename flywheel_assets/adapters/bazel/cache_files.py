@@ -5,6 +5,7 @@ No symbolic link below the folder is followed and no FIFO is waited for: anyone 
 
 import errno
 import os
+import re
 import stat
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -64,7 +65,8 @@ class CacheFiles:
         """The digests of all actions in the cache, in order. Raises ReadError when it cannot be listed."""
         folder = self._folder / "ac"
         try:
-            names = sorted(name for sub in os.listdir(folder) for name in os.listdir(folder / sub))  # noqa: PTH208
+            subfolders = [sub for sub in os.listdir(folder) if re.fullmatch("[0-9a-f]{2}", sub)]  # noqa: PTH208 - names
+            names = sorted(name for sub in subfolders for name in os.listdir(folder / sub))  # noqa: PTH208
         except OSError as error:
             raise _read_error(error, str(folder)) from error
         for name in names:

@@ -5,6 +5,7 @@ described; the rest are unknown fields to the parser, and kept.
 """
 
 import hashlib
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -80,10 +81,11 @@ def parse_tree(data: bytes, document: str, limits: Limits = DEFAULT_LIMITS) -> M
     tree = _parse("Tree", data, document, limits)
     children = {hashlib.sha256(child.SerializeToString()).hexdigest(): child for child in tree.children}
     found: list[tuple[str, Any]] = []
+    visited = itertools.count(1)
 
     def visit(directory: Any, prefix: str, depth: int) -> None:
-        # Shared subtrees can make a small message stand for millions of paths.
-        if depth > limits.json_depth or len(found) > limits.closure_members:
+        # Shared subtrees can make a small message stand for millions of folders.
+        if depth > limits.json_depth or next(visited) + len(found) > limits.closure_members:
             raise LimitExceededError(document, prefix or "root", "holds too many files or levels", "Split the output.")
         if directory.symlinks:
             raise InvalidInputError(document, prefix or "root", "holds a symbolic link", "Make it a plain file.")

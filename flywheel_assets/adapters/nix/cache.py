@@ -9,26 +9,14 @@ from functools import partial
 from pathlib import Path
 from threading import Lock
 
-from flywheel_assets.adapters.nix.bodies import Body, read_body
-from flywheel_assets.adapters.nix.closure import (
-    Expected,
-    differences,
-    members,
-    nix_closure,
-    vouched,
-)
+from flywheel_assets.adapters.nix.bodies import read_body
+from flywheel_assets.adapters.nix.closure import Expected, members, nix_closure, vouched
 from flywheel_assets.adapters.nix.folder import Folder, relative_name
 from flywheel_assets.adapters.nix.narinfo import NarInfo, parse_narinfo
+from flywheel_assets.adapters.nix.readings import failed, judged
 from flywheel_assets.adapters.nix.signatures import public_key
 from flywheel_assets.domain.artifacts import Artifact
-from flywheel_assets.domain.errors import (
-    AbsentError,
-    InvalidInputError,
-    LimitExceededError,
-    ReadError,
-    UnauthorisedError,
-    printable,
-)
+from flywheel_assets.domain.errors import InvalidInputError, ReadError
 from flywheel_assets.domain.inspections import Reading, ReadState
 from flywheel_assets.domain.limits import DEFAULT_LIMITS, Limits
 from flywheel_assets.domain.names import store_path_hash
@@ -73,7 +61,7 @@ class NixCache:
         try:
             self.check_store_dir()
         except (ReadError, InvalidInputError) as error:
-            return tuple(_failed(path, wanted[path], error) for path in sorted(wanted))
+            return tuple(failed(path, wanted[path], error) for path in sorted(wanted))
         readings: dict[str, Reading] = {}
         with ThreadPoolExecutor(WORKERS, "nix-cache") as pool:
             read = partial(self._read, in_turn(progress))
@@ -110,10 +98,6 @@ class NixCache:
         info = self.look_up(path)
         return info, self._folder.chunks(relative_name(info.url, str(self._folder.path)))
 
-    def vouched(self, path: str) -> Expected | None:
-        """What a trusted upstream key says of ``path``, in this cache's narinfo. Raises as ``look_up``."""
-        return vouched(self.look_up(path), path, self._keys)
-
     def _read(self, progress: Progress, path: str, expected: Expected | None) -> tuple[Reading, tuple[str, ...]]:
         """The reading of one path, and the references to follow from it. ``expected`` is None for upstream's."""
         try:
@@ -124,22 +108,13 @@ class NixCache:
             size = wanted.nar_size if wanted else info.nar_size
             body = read_body(reporting(chunks, progress), info.compression, size, self._limits)
         except (ReadError, InvalidInputError) as error:
-            return _failed(path, expected, error), expected.references if expected else ()
-        problems = [*(differences(info, wanted) if wanted else ()), *_file_problems(info, body)]
-        if asked and voucher is None:
-            problems.append("narinfo is not signed for this path by a key that is trusted here")
-        reading = Reading(
-            member=path,
-            state=body.state,
-            expected_digest=str(wanted.nar_hash) if wanted else "",
-            expected_size=wanted.nar_size if wanted else None,
-            digest=str(body.nar_hash),
-            size=body.nar_size,
-            index_problems=tuple(problems),
-            added_references=tuple(sorted(set(info.references) - set(wanted.references))) if wanted else (),
-            vouched_by=voucher.vouched_by if voucher else "",
-            detail=printable(body.detail, 600),
-        )
+            return failed(path, expected, error), expected.references if expected else ()
+        reading = judged(path, wanted, info, body)
+        if asked and voucher is not None:
+            reading = reading.model_copy(update={"vouched_by": voucher.vouched_by})
+        elif asked:
+            problems = (*reading.index_problems, "narinfo is not signed for this path by a key that is trusted here")
+            reading = reading.model_copy(update={"index_problems": problems})
         return reading, wanted.references if wanted else ()
 
     def _one_too_many(self, path: str) -> Reading:
@@ -163,32 +138,3 @@ def reporting(chunks: Iterator[bytes], progress: Progress) -> Iterator[bytes]:
     for chunk in chunks:
         progress(len(chunk))
         yield chunk
-
-
-def _file_problems(info: NarInfo, body: Body) -> list[str]:
-    """Where the file itself is not what the narinfo says; only a whole file can be compared."""
-    if body.state is not ReadState.READ:
-        return []
-    problems = []
-    if info.file_hash is not None and info.file_hash != body.file_hash:
-        problems.append(f"narinfo says FileHash {info.file_hash}, the file is {body.file_hash}")
-    if info.file_size is not None and info.file_size != body.file_size:
-        problems.append(f"narinfo says FileSize {info.file_size}, the file has {body.file_size}")
-    return problems
-
-
-def _failed(path: str, expected: Expected | None, error: ReadError | InvalidInputError) -> Reading:
-    """The reading of a path that could not be read at all."""
-    states = {
-        AbsentError: ReadState.ABSENT,
-        UnauthorisedError: ReadState.UNAUTHORISED,
-        LimitExceededError: ReadState.TOO_LARGE,
-        InvalidInputError: ReadState.MALFORMED,
-    }
-    return Reading(
-        member=path,
-        state=states.get(type(error), ReadState.UNREADABLE),
-        expected_digest=str(expected.nar_hash) if expected else "",
-        expected_size=expected.nar_size if expected else None,
-        detail=printable(str(error), 600),
-    )

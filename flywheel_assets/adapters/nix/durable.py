@@ -23,29 +23,37 @@ class Draft:
 
     def __init__(self, path: Path, folder: Path, file: BinaryIO) -> None:
         self._path, self._folder, self._file = path, folder, file
+        self.is_gone = False
 
     def write(self, data: bytes) -> None:
         """Append. Raises PublicationError."""
         with _writing(self._path):
             self._file.write(data)
 
-    def keep(self, name: str) -> None:
-        """Give it its name, in place of whatever has that name. Raises PublicationError."""
+    def keep(self, name: str, *, synced: bool = True) -> None:
+        """Give it its name, in place of whatever has that name. Raises PublicationError.
+
+        What is not ``synced`` may be empty after a power cut: for files that can be made again.
+        """
         with _writing(self._folder / name):
-            self._synced()
+            if synced:
+                self._sync()
+            else:
+                self._file.flush()
             self._path.replace(self._folder / name)
+            self.is_gone = True
 
     def keep_once(self, name: str) -> bool:
         """Give it its name unless something has that name already; whether it did. Raises PublicationError."""
         with _writing(self._folder / name):
-            self._synced()
+            self._sync()
             try:
                 (self._folder / name).hardlink_to(self._path)
             except FileExistsError:
                 return False
             return True
 
-    def _synced(self) -> None:
+    def _sync(self) -> None:
         self._file.flush()
         os.fsync(self._file.fileno())
 
@@ -59,18 +67,20 @@ class DurableFolder(Folder):
         path = self.path / f"{_DRAFT}{secrets.token_hex(8)}"
         with _writing(path):
             file = path.open("xb")
+        draft = Draft(path, self.path, file)
         try:
-            yield Draft(path, self.path, file)
+            yield draft
         finally:
             with _writing(path):
                 file.close()
-                path.unlink(missing_ok=True)
+                if not draft.is_gone:
+                    path.unlink(missing_ok=True)
 
-    def put(self, name: str, data: bytes) -> None:
+    def put(self, name: str, data: bytes, *, synced: bool = True) -> None:
         """Make ``data`` the file ``name``, in place of what is there. Raises PublicationError."""
         with self.draft() as draft:
             draft.write(data)
-            draft.keep(name)
+            draft.keep(name, synced=synced)
 
     def put_once(self, name: str, data: bytes) -> bool:
         """Make ``data`` the file ``name`` unless it exists; whether it did. Raises PublicationError."""

@@ -58,7 +58,12 @@ class Shelf:
 
     def stage(self, info: NarInfo) -> None:
         """Remember where a NAR was copied to. Raises PublicationError."""
-        self._folder.put(_staged_name(info.store_path), render_narinfo(info))
+        # Not synced: where it is lost or empty, the NAR is only copied once more.
+        self._folder.put(_staged_name(info.store_path), render_narinfo(info), synced=False)
+
+    def forget(self, path: str) -> None:
+        """Drop the staged narinfo of what is visible now, if there is one. Raises PublicationError."""
+        self._folder.remove(_staged_name(path))
 
     def has_file(self, info: NarInfo) -> bool:
         """Whether the file that ``info`` names is there with its size. Raises ReadError, but for absence."""
@@ -72,7 +77,7 @@ class Shelf:
         return bool(signatures(info, (self._key.public_text,)))
 
     def reveal(self, expected: Expected, deriver: str | None) -> None:
-        """Make the narinfo visible, unless it is so already, and forget the staged one.
+        """Make the narinfo visible, unless it is so already.
 
         Raises PublicationError when the NAR is not there, NameTakenError as ``visible``.
         """
@@ -83,7 +88,6 @@ class Shelf:
             if copied is None:
                 raise PublicationError(f"The NAR of {expected.path} is not on the surface: copy it first.")
             self._write(expected, copied, deriver, there)
-        self._folder.remove(_staged_name(expected.path))
 
     def _write(self, expected: Expected, copied: NarInfo, deriver: str | None, there: NarInfo | None) -> None:
         # Signatures that are there already are of the same content, for consumers that trust another key.

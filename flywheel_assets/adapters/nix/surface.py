@@ -125,6 +125,7 @@ class NixCacheSurface:
                 self._target.sync()  # not even a power cut shows the root without what it refers to
             if expected.path in plan.names:
                 self._shelf.reveal(expected, closure.deriver if is_root else None)
+            self._shelf.forget(expected.path)
         self._target.sync()
 
     def read_back(self, release: Release, progress: Progress) -> tuple[Reading, ...]:

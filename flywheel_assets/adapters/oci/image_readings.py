@@ -33,15 +33,18 @@ def image_readings(layout: OciLayout, image: OciImage, limits: Limits, progress:
 
 
 def platform_problems(root: Node, receipt: Mapping[str, ManifestDigest]) -> list[str]:
-    """Where the platforms that a consumer finds differ from those that the receipt vouches for."""
+    """Where the platforms that a consumer finds differ from those that the receipt vouches for.
+
+    What could not be read contradicts nothing: its own reading says so, and another try may find it.
+    """
     problems = []
     found: dict[str, ManifestDigest] = {}
-    for node in root.walk():
-        if isinstance(node.document, Index) or node.is_attestation or (node is root and node.document is None):
-            continue
+    leaves = [node for node in root.walk() if not isinstance(node.document, Index) and not node.is_attestation]
+    for node in leaves:
         platform = node.platform
         if platform is None:
-            problems.append(f"The manifest {node.digest} names no platform.")
+            if not node.is_undetermined:
+                problems.append(f"The manifest {node.digest} names no platform.")
         elif platform in found:
             problems.append(f"The platform {platform} is named twice, by {found[platform]} and {node.digest}.")
         else:
@@ -50,7 +53,7 @@ def platform_problems(root: Node, receipt: Mapping[str, ManifestDigest]) -> list
                 problems.append(f"The platform {platform} ({node.digest}) is not in the receipt.")
             elif receipt[platform] != node.digest:
                 problems.append(f"The platform {platform} is {node.digest}, and {receipt[platform]} in the receipt.")
-    if root.document is not None:
+    if not any(node.is_undetermined for node in leaves):
         problems += [f"The receipt's platform {name} is not in the image." for name in receipt if name not in found]
     return problems
 

@@ -55,6 +55,12 @@ class Node:
         return self.declared or (self.config.platform if self.config else None)
 
     @property
+    def is_undetermined(self) -> bool:
+        """Whether its platform, or its children, are unknown only because something could not be read."""
+        unread_config = self.config is not None and self.config.platform is None
+        return self.document is None or (unread_config and self.declared is None)
+
+    @property
     def is_attestation(self) -> bool:
         """Whether no consumer would run it: docker buildx's attestation manifests."""
         return self.declared == NO_PLATFORM

@@ -114,12 +114,8 @@ class Cache:
 
 def closure(root: Made, *others: Made) -> NixClosure:
     """The receipt's view of a closure."""
-    return NixClosure(
-        root=root.path, deriver=root.deriver, members=tuple(one.member for one in (root, *others))
-    )
+    return NixClosure(root=root.path, deriver=root.deriver, members=tuple(one.member for one in (root, *others)))
 
 
 def release(artifact: NixClosure) -> Release:
-    return Release(
-        output="app", build=BuildKey(run="1", attempt=1, system="x86_64-linux"), artifact=artifact
-    )
+    return Release(output="app", build=BuildKey(run="1", attempt=1, system="x86_64-linux"), artifact=artifact)

@@ -94,8 +94,10 @@ def test_any_other_answer_is_refused(answer: bytes) -> None:
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=8) | st.just(LIB.path),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(st.sampled_from(["info", "path", "narHash", "references", LIB.path, "x"]), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["info", "path", "narHash", "references", LIB.path, "x"]), inner, max_size=3)
+    ),
 )
 
 

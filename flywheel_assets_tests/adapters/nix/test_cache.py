@@ -68,9 +68,9 @@ def test_an_empty_and_a_truncated_file_are_told_apart(cache: Cache) -> None:
 
 
 def test_other_bytes_are_read_and_their_digest_differs(cache: Cache) -> None:
-    cache.add(Made(APP.path, nar(b"evil" * 50), APP.references))
+    cache.add(Made(APP.path, nar(b"bad" * 50), APP.references))
     reading = inspect(cache)[APP.path]
-    evil = NarHash.of(nar(b"evil" * 50))
+    evil = NarHash.of(nar(b"bad" * 50))
     honest = NarHash.of(APP.body)
     assert reading.digest == str(evil)
     assert reading.expected_digest == str(honest)

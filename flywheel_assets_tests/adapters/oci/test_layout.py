@@ -121,8 +121,7 @@ def test_setting_the_same_names_again_writes_nothing(layout: OciLayout) -> None:
 
 def test_a_name_of_two_contents_is_refused(layout: OciLayout) -> None:
     entries = [
-        {**descriptor(digest), "annotations": {"org.opencontainers.image.ref.name": "v1"}}
-        for digest in (DIGEST, OTHER)
+        {**descriptor(digest), "annotations": {"org.opencontainers.image.ref.name": "v1"}} for digest in (DIGEST, OTHER)
     ]
     (layout.path / "index.json").write_text(json.dumps({"manifests": entries}))
     with pytest.raises(InvalidInputError, match="more than one"):

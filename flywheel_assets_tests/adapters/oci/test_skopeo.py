@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from flywheel_assets.adapters.oci.builder import image_in_layout
+from flywheel_assets.adapters.oci.documents import DOCKER_MANIFEST, Manifest, parse_manifest
 from flywheel_assets.adapters.oci.source import OciStaging
 from flywheel_assets.adapters.oci.surface import OciLayoutSurface
 from flywheel_assets.domain.inspections import ReadState
@@ -68,14 +69,10 @@ def test_an_image_that_skopeo_wrote_is_described_and_inspected(
     assert not [problem for reading in readings for problem in reading.index_problems]
 
 
-def test_docker_media_types_of_a_real_conversion_are_read(
-    published: Path, peer_path: PeerPath, tmp_path: Path
-) -> None:
+def test_docker_media_types_of_a_real_conversion_are_read(published: Path, peer_path: PeerPath, tmp_path: Path) -> None:
     """`--format v2s2` makes Docker manifests; a layout cannot name them, but blobs lie there by digest."""
     out = tmp_path / "docker"
     skopeo(peer_path, "--override-arch", "amd64", "copy", "--format", "v2s2", f"oci:{published}:v1", f"dir:{out}")
-    from flywheel_assets.adapters.oci.documents import DOCKER_MANIFEST, Manifest, parse_manifest
-
     found = parse_manifest((out / "manifest.json").read_bytes(), "manifest.json")
     assert isinstance(found, Manifest)
     assert found.media_type == DOCKER_MANIFEST

@@ -85,12 +85,13 @@ def member_digest(image: OciImage, root: Path, kind: str) -> str:
     """The digest of one blob of the first platform."""
     manifest = image.platforms[PLATFORMS[0]]
     document = json.loads(blob_file(root / REPOSITORY, manifest).read_bytes())
-    return {
+    digests: dict[str, str] = {
         "index": str(image.manifest),
         "manifest": str(manifest),
         "config": document["config"]["digest"],
         "layer": document["layers"][1]["digest"],
-    }[kind]
+    }
+    return digests[kind]
 
 
 def flip(path: Path) -> None:
@@ -122,6 +123,21 @@ def test_a_harmed_blob_is_told(tmp_path: Path, kind: str, harm: Callable[[Path],
     assert [reading.state for reading in found] == [state]
     assert found[0].digest != found[0].expected_digest
     assert not sound(found[0])
+
+
+@pytest.mark.parametrize("single", [True, False])
+@pytest.mark.parametrize("kind", ["config", "manifest"])
+def test_what_is_absent_for_now_contradicts_no_receipt(tmp_path: Path, kind: str, *, single: bool) -> None:
+    """The gate never forgets an index problem, and an absent blob may be pushed again."""
+    image = make_image(tmp_path)
+    digest = member_digest(image, tmp_path, kind)
+    if single:
+        first = image.platforms[PLATFORMS[0]]
+        image = image_of(first, {PLATFORMS[0]: first})
+    blob_file(tmp_path / REPOSITORY, digest).unlink()
+    readings = inspect(tmp_path, image).values()
+    assert [reading.state for reading in readings].count(ReadState.ABSENT) == 1
+    assert not [problem for reading in readings for problem in reading.index_problems]
 
 
 def test_children_of_a_tampered_index_are_not_followed(tmp_path: Path) -> None:

@@ -1,8 +1,9 @@
 """Publishing into a layout: nothing is visible too early, everything can be repeated, everything is read back."""
 
+import itertools
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -64,9 +65,7 @@ def publish(surface: OciLayoutSurface, release: Release, proofs: tuple[Proof, ..
 
 
 def is_sound(readings: tuple[Reading, ...]) -> bool:
-    return all(
-        r.state is ReadState.READ and r.digest == r.expected_digest and not r.index_problems for r in readings
-    )
+    return all(r.state is ReadState.READ and r.digest == r.expected_digest and not r.index_problems for r in readings)
 
 
 def names(target: Path) -> set[str]:
@@ -160,9 +159,9 @@ def test_a_copy_that_stops_anywhere_is_completed_by_another(
     release = release_of(image, "v1")
     plan = surface.plan(release)
     for allowed in range(len(plan.missing)):
-        left = iter([0] * allowed)
+        left = iter(range(allowed))
 
-        def progress(count: int, left: "iter[int]" = left) -> None:  # type: ignore[valid-type]
+        def progress(count: int, left: Iterator[int] = left) -> None:
             if next(left, None) is None:
                 raise StoppedError
 
@@ -176,6 +175,22 @@ def test_a_copy_that_stops_anywhere_is_completed_by_another(
     assert is_sound(surface.read_back(release, nothing))
 
 
+def dying_at(step: int, *, after: bool) -> Callable[[Path, Path], None]:
+    """A move that stops the process at its ``step``-th call, before or after it moved."""
+    calls = itertools.count(1)
+    whole = writing.move
+
+    def move(part: Path, place: Path) -> None:
+        call = next(calls)
+        if call == step and not after:
+            raise StoppedError
+        whole(part, place)
+        if call == step:
+            raise StoppedError
+
+    return move
+
+
 @pytest.mark.parametrize("after", [False, True], ids=["before a rename", "after a rename"])
 def test_a_process_that_dies_at_any_rename_leaves_nothing_half_named(
     surface: OciLayoutSurface, image: OciImage, target: Path, monkeypatch: pytest.MonkeyPatch, *, after: bool
@@ -185,16 +200,7 @@ def test_a_process_that_dies_at_any_rename_leaves_nothing_half_named(
     step = 0
     while True:
         step += 1
-        left = iter(range(step))
-
-        def dying(part: Path, place: Path, left: "iter[int]" = left) -> None:  # type: ignore[valid-type]
-            dies = next(left, None) == step - 1
-            if dies and not after:
-                raise StoppedError
-            whole(part, place)
-            if dies:
-                raise StoppedError
-
+        dying = dying_at(step, after=after)
         monkeypatch.setattr(writing, "move", dying)
         try:
             publish(surface, release)
@@ -295,10 +301,6 @@ def test_proofs_and_names_wait_for_the_copy(surface: OciLayoutSurface, image: Oc
         surface.reveal(plan)
 
 
-def harm(digest: str) -> Callable[[Path], object]:
-    return lambda target: blob_file(target, digest).write_bytes(b"harm")
-
-
 def test_what_was_harmed_on_the_surface_is_read_back_as_such(
     surface: OciLayoutSurface, image: OciImage, target: Path
 ) -> None:
@@ -313,7 +315,9 @@ def test_what_was_harmed_on_the_surface_is_read_back_as_such(
         path.write_bytes(data)
 
 
-def test_a_missing_or_moved_tag_is_read_back_as_such(surface: OciLayoutSurface, image: OciImage, tmp_path: Path) -> None:
+def test_a_missing_or_moved_tag_is_read_back_as_such(
+    surface: OciLayoutSurface, image: OciImage, tmp_path: Path
+) -> None:
     publish(surface, release_of(image, "v1"))
     tags = {r.member: r for r in surface.read_back(release_of(image, "v1", "v2"), nothing)}
     assert tags["tag v1"].state is ReadState.READ
@@ -375,10 +379,7 @@ def test_referrers_of_others_stay_listed(surface: OciLayoutSurface, image: OciIm
     release = release_of(image, "v1")
     publish(surface, release, ())
     theirs = put_manifest(target, "linux/amd64", "theirs", artifactType="application/spdx+json", extra=[1])
-    seal_index = json.loads((target / "index.json").read_text())
-    index = put_index(target, [theirs])
-    kept = [e for e in seal_index["manifests"] if not e["annotations"]["org.opencontainers.image.ref.name"].startswith("sha256-")]
-    seal(target, (f"sha256-{image.manifest.hex}", index), *((e["annotations"]["org.opencontainers.image.ref.name"], e) for e in kept))
+    seal(target, (f"sha256-{image.manifest.hex}", put_index(target, [theirs])))
     surface.attach(surface.plan(release), PROOFS)
     listed = OciLayout(target).tag(f"sha256-{image.manifest.hex}")
     assert listed is not None

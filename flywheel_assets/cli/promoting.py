@@ -1,0 +1,44 @@
+"""`flywheel promote`: publish one build, if the gate lets it."""
+
+import click
+
+from flywheel_assets.cli.console import bytes_progress, console, print_json
+from flywheel_assets.cli.looking import parse_build
+from flywheel_assets.domain.errors import PromotionRefusedError
+from flywheel_assets.gate.explain import explain, failed
+from flywheel_assets.promotion.publishing import plan_promotion
+from flywheel_assets.promotion.publishing import promote as publish
+from flywheel_assets.wiring import open_flywheel, settings
+
+
+@click.command(help="Publish one build, if the gate lets it. Repeating it changes nothing.")
+@click.argument("output")
+@click.argument("build")
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing on the surface.")
+@click.option("--json", "as_document", is_flag=True, help="Print the stable JSON document (docs/json.md).")
+def promote(output: str, build: str, dry_run: bool, as_document: bool) -> None:
+    """Promote, or plan it."""
+    flywheel, key, out = open_flywheel(settings()), parse_build(build), console()
+    try:
+        if dry_run:
+            plan = plan_promotion(flywheel, output, key)
+            if as_document:
+                print_json({"schema": 1, "plan": plan.model_dump(mode="json", exclude={"release"})})
+                return
+            out.print(f"Would publish {plan.reference}", markup=False)
+            out.print(f"  to copy: {len(plan.missing)}, present: {len(plan.present)}, names to set: {len(plan.names)}")
+            for part in (*plan.missing, *plan.names):
+                out.print(f"  + {part}", markup=False)
+            return
+        with bytes_progress(f"{output} {key}") as progress:
+            done = publish(flywheel, output, key, progress)
+    except PromotionRefusedError as refusal:
+        out.print(explain(failed(refusal.verdict)), markup=False)
+        raise
+    if as_document:
+        print_json({"schema": 1, "publication": done.publication.model_dump(mode="json")})
+        return
+    out.print(f"Published {done.publication.reference}", markup=False)
+    out.print(
+        f"  {len(done.copied)} members copied, {done.publication.bytes_read_back:,} bytes read back", markup=False
+    )

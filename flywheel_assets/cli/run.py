@@ -1,0 +1,78 @@
+"""`flywheel run`: the main job. Drain what arrived, print the report, then serve the UI until Ctrl-C."""
+
+import fcntl
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from flywheel_assets.cli.console import console, runs_progress
+from flywheel_assets.cli.looking import print_report
+from flywheel_assets.domain.errors import UsageError
+from flywheel_assets.promotion.report import report
+from flywheel_assets.wiring import Settings, open_flywheel, settings
+
+
+@click.command(help="Pick up builds, gate and publish them, print the report, then serve the UI.")
+@click.option("--ui/--no-ui", "with_ui", default=True, help="Serve the Dagster UI with the sensors running.")
+@click.option("--port", default=3000, show_default=True, help="Port of the UI on 127.0.0.1.")
+def run(with_ui: bool, port: int) -> None:
+    """Drain, report, serve."""
+    # Ctrl-C and a service manager's stop end everything the same way, at any point.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    chosen = settings()
+    with _alone(chosen.home):
+        _drain(chosen)
+        if with_ui:
+            from flywheel_assets.cli.serving import serve
+
+            serve(chosen, port)
+
+
+def _drain(chosen: Settings) -> None:
+    """Do everything that is to be done now, in this process, visibly."""
+    out, started = console(), time.monotonic()
+    flywheel = open_flywheel(chosen)
+    if chosen.on_sample:
+        out.print("Running on the recorded sample flywheel; FLYWHEEL_CATALOGUE names your own.", style="dim")
+    os.environ["DAGSTER_HOME"] = str(chosen.dagster_home)
+    with runs_progress("starting Dagster") as progress:
+        import dagster as dg
+
+        from flywheel_assets.orchestration.drain import drain, prepare_home, sweep
+        from flywheel_assets.orchestration.resources import Pipeline
+
+        prepare_home(chosen.dagster_home)
+        with dg.DagsterInstance.get() as instance:
+            sweep(instance)
+            taken, runs = drain(Pipeline(chosen, flywheel), instance, progress)
+    print_report(chosen, report(flywheel))
+    seconds = time.monotonic() - started
+    if taken.total or runs:
+        out.print(
+            f"Took in {len(taken.builds)} builds and {taken.total - len(taken.builds)} other documents, "
+            f"{runs} runs, {seconds:.0f} s. State is in {chosen.home}.",
+            markup=False,
+        )
+    else:
+        out.print("Nothing to do: every build that arrived is judged, and what may be published is.")
+
+
+@contextmanager
+def _alone(home: Path) -> Iterator[None]:
+    """Hold the working folder: two of these would only get in each other's way."""
+    home.mkdir(parents=True, exist_ok=True)
+    with (home / "run.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UsageError(
+                f"`flywheel run` is already running on {home}. Stop it, or choose another FLYWHEEL_HOME."
+            ) from error
+        yield
+        sys.stdout.flush()

@@ -1,0 +1,47 @@
+"""`flywheel verify`: what a consumer runs, offline, with a reference and the release public key."""
+
+from pathlib import Path
+
+import click
+
+from flywheel_assets.cli.console import bytes_progress, console, print_json
+from flywheel_assets.domain.errors import UsageError
+from flywheel_assets.promotion.verification import Verified, verify_reference
+from flywheel_assets.wiring import offline_reader
+
+MAX_KEY_BYTES = 16 * 1024
+
+
+@click.command(help="Verify a published artifact offline: summary, provenance and every byte, from the surface alone.")
+@click.argument("reference")
+@click.option("--key", "key_file", required=True, help="The release public key, PEM (keys/release.pub).")
+@click.option(
+    "--nix-key", "nix_keys", multiple=True, help="name:base64; may vouch for store paths that provenance leaves out."
+)
+@click.option("--json", "as_document", is_flag=True, help="Print the stable JSON document (docs/json.md).")
+def verify(reference: str, key_file: str, nix_keys: tuple[str, ...], as_document: bool) -> None:
+    """Verify; exit 1 with a sentence when anything does not hold."""
+    surface, verifier = offline_reader(reference, nix_keys)
+    with bytes_progress("verifying") as progress:
+        found = verify_reference(surface, verifier, _public_key(Path(key_file)), reference, progress)
+    if as_document:
+        print_json({"schema": 1, **found.document()})
+        return
+    _print(found)
+
+
+def _print(found: Verified) -> None:
+    out = console()
+    out.print(f"Verified {found.reference}", markup=False)
+    for label, value in found.document().items():
+        if label != "reference":
+            text = ", ".join(value) if isinstance(value, list) else value
+            out.print(f"  {label.replace('_', ' ')}: {text}", markup=False)
+
+
+def _public_key(path: Path) -> str:
+    with path.open("rb") as stream:
+        data = stream.read(MAX_KEY_BYTES + 1)
+    if len(data) > MAX_KEY_BYTES or b"-----BEGIN PUBLIC KEY-----" not in data:
+        raise UsageError(f"{path} is not a public key in PEM. Give the publisher's release.pub.")
+    return data.decode("ascii", "replace")

@@ -1,0 +1,97 @@
+"""Doing in this process what the daemon would do: tick the sensor, run what it asks for, until nothing is left.
+
+The runs land in the same Dagster instance, so the UI shows them like any other.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import dagster as dg
+
+from flywheel_assets.orchestration.build import definitions_for
+from flywheel_assets.orchestration.keys import builds_name
+from flywheel_assets.orchestration.resources import Pipeline
+from flywheel_assets.orchestration.wanted import Wanted, wanted
+from flywheel_assets.promotion.intake import Taken, take_in
+
+MAX_ROUNDS = 50
+
+INSTANCE_SETTINGS = """\
+# Written by `flywheel run`. Edit it as you like: it is never overwritten.
+telemetry:
+  enabled: false
+concurrency:
+  runs:
+    max_concurrent_runs: 2
+  pools:
+    granularity: op
+    default_limit: 1
+python_logs:
+  python_log_level: WARNING
+retention:
+  sensor:
+    purge_after_days:
+      skipped: 1
+      success: 30
+      failure: 30
+  schedule:
+    purge_after_days: 90
+"""
+
+Said = Callable[[str, int, int], None]
+"""Called with what is being done, how many runs are done, and how many are known of."""
+
+
+def prepare_home(dagster_home: Path) -> None:
+    """Make Dagster's folder, with telemetry off and one publisher at a time per surface."""
+    dagster_home.mkdir(parents=True, exist_ok=True)
+    settings = dagster_home / "dagster.yaml"
+    if not settings.exists():
+        settings.write_text(INSTANCE_SETTINGS, "utf-8")
+
+
+def sweep(instance: dg.DagsterInstance) -> int:
+    """Close runs whose process cannot be alive any more; only for whoever holds the working folder's lock."""
+    dead = [dg.DagsterRunStatus[name] for name in ("NOT_STARTED", "STARTING", "STARTED", "CANCELING")]
+    runs = instance.get_runs(filters=dg.RunsFilter(statuses=dead))
+    for run in runs:
+        instance.report_run_failed(run, "The service was stopped while this run was going; it is asked for again.")
+    return len(runs)
+
+
+def drain(pipeline: Pipeline, instance: dg.DagsterInstance, said: Said) -> tuple[Taken, int]:
+    """Take in, judge and publish until nothing is left. Returns what was taken in and how many runs it took."""
+    taken, done = Taken(), 0
+    job = definitions_for(pipeline).resolve_implicit_global_asset_job_def()
+    for _ in range(MAX_ROUNDS):
+        now = take_in(pipeline.flywheel)
+        taken.add(now)
+        found = wanted(pipeline.flywheel, instance, {})
+        _report(instance, found)
+        if not found.runs and now.total == 0:
+            return taken, done
+        for number, request in enumerate(found.runs):
+            said(_about(request), done, done + len(found.runs) - number)
+            job.execute_in_process(
+                instance=instance,
+                asset_selection=list(request.asset_selection or []),
+                partition_key=request.partition_key,
+                tags={**request.tags, "dagster/run_key": request.run_key or ""},
+                raise_on_error=False,
+            )
+            done += 1
+    return taken, done
+
+
+def _report(instance: dg.DagsterInstance, found: Wanted) -> None:
+    """In the order of a daemon's tick: events, then partitions; both are safe to repeat."""
+    for event in found.events:
+        instance.report_runless_asset_event(event)
+    for name, keys in found.partitions.items():
+        instance.add_dynamic_partitions(builds_name(name), keys)
+
+
+def _about(request: dg.RunRequest) -> str:
+    stage = "publish" if "flywheel/publishes" in request.tags else "judge"
+    output = (request.asset_selection or [dg.AssetKey(["?"])])[0].path[-1]
+    return f"{stage} {output} {request.partition_key or 'several builds'}"
