@@ -34,7 +34,8 @@ from flywheel_assets.promotion.flywheel import Flywheel
 RELEASE_KEY_NAME = "flywheel-release-1"
 PACKAGE = Path(str(files("flywheel_assets")))
 SAMPLE = PACKAGE / "sample"
-SAMPLE_CATALOGUE = (PACKAGE / "catalog" / "gloriousflywheel.yaml", SAMPLE / "overlay.yaml")
+# The platform's catalogue is the one YAML file of its folder; no code names it.
+SAMPLE_CATALOGUE = (*sorted((PACKAGE / "catalog").glob("*.yaml")), SAMPLE / "overlay.yaml")
 
 
 @dataclass(frozen=True, slots=True)

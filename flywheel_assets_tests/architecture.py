@@ -204,11 +204,7 @@ def private_dagster(module: Module) -> Iterator[Finding]:
         if top in DAGSTER and any(part.startswith("_") for part in rest):
             yield each.line, each.target
     for node in ast.walk(module.tree):
-        if (
-            isinstance(node, ast.Attribute)
-            and _name(node.value) in {"dg", "dagster"}
-            and node.attr.startswith("_")
-        ):
+        if isinstance(node, ast.Attribute) and _name(node.value) in {"dg", "dagster"} and node.attr.startswith("_"):
             yield node.lineno, ast.unparse(node)
 
 

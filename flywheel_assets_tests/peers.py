@@ -104,9 +104,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if reasons:
             reason = " ".join(reasons)
             config.stash[NOT_RUN][item.nodeid] = reason
-            items[index] = NotRun.from_parent(
-                item.parent or item.session, name=item.name, reason=reason, original=item
-            )
+            items[index] = NotRun.from_parent(item.parent or item.session, name=item.name, reason=reason, original=item)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

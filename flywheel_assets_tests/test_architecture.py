@@ -194,9 +194,7 @@ def test_every_layer_and_rule_is_seen_to_fail() -> None:
     ],
 )
 @pytest.mark.parametrize("word", ["tinyland.dev", "GLORIOUSFlywheel"])
-def test_a_file_that_names_the_platform_is_caught(
-    tmp_path: Path, place: str, word: str, *, is_caught: bool
-) -> None:
+def test_a_file_that_names_the_platform_is_caught(tmp_path: Path, place: str, word: str, *, is_caught: bool) -> None:
     path = tmp_path / place
     path.parent.mkdir(parents=True)
     path.write_text(f"of {word}\n", encoding="utf-8")

@@ -5,7 +5,7 @@ import click
 from flywheel_assets.cli.console import bytes_progress, console, print_json
 from flywheel_assets.cli.looking import parse_build
 from flywheel_assets.domain.errors import PromotionRefusedError
-from flywheel_assets.gate.explain import explain, failed
+from flywheel_assets.promotion.explaining import explain_refusal
 from flywheel_assets.promotion.publishing import plan_promotion
 from flywheel_assets.promotion.publishing import promote as publish
 from flywheel_assets.wiring import open_flywheel, settings
@@ -33,7 +33,7 @@ def promote(output: str, build: str, dry_run: bool, as_document: bool) -> None:
         with bytes_progress(f"{output} {key}") as progress:
             done = publish(flywheel, output, key, progress)
     except PromotionRefusedError as refusal:
-        out.print(explain(failed(refusal.verdict)), markup=False)
+        out.print(explain_refusal(refusal), markup=False)
         raise
     if as_document:
         print_json({"schema": 1, "publication": done.publication.model_dump(mode="json")})

@@ -50,16 +50,19 @@ def _drain(chosen: Settings) -> None:
         prepare_home(chosen.dagster_home)
         with dg.DagsterInstance.get() as instance:
             sweep(instance)
-            taken, runs = drain(Pipeline(chosen, flywheel), instance, progress)
+            drained = drain(Pipeline(chosen, flywheel), instance, progress)
     print_report(chosen, report(flywheel))
     seconds = time.monotonic() - started
-    if taken.total or runs:
+    for problem in drained.problems:
+        out.print(f"Not settled: {problem}", markup=False, style="yellow")
+    taken = drained.taken
+    if taken.total or drained.runs:
         out.print(
             f"Took in {len(taken.builds)} builds and {taken.total - len(taken.builds)} other documents, "
-            f"{runs} runs, {seconds:.0f} s. State is in {chosen.home}.",
+            f"{drained.runs} runs, {seconds:.0f} s. State is in {chosen.home}.",
             markup=False,
         )
-    else:
+    elif not drained.problems:
         out.print("Nothing to do: every build that arrived is judged, and what may be published is.")
 
 

@@ -10,7 +10,7 @@ import hashlib
 import re
 from typing import Any, ClassVar, Self
 
-from pydantic import GetCoreSchemaHandler
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
 _HEX64 = re.compile(r"[0-9a-f]{64}")
@@ -55,13 +55,22 @@ class _TextValue:
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: type[Any], handler: GetCoreSchemaHandler) -> CoreSchema:
-        """Validate from and serialise to the plain string."""
-        from_text = core_schema.no_info_after_validator_function(cls, core_schema.str_schema(max_length=80))
-        return core_schema.json_or_python_schema(
-            json_schema=from_text,
-            python_schema=core_schema.union_schema([core_schema.is_instance_schema(cls), from_text]),
-            serialization=core_schema.to_string_ser_schema(),
+        """Validate from the plain string or an instance, serialise to the plain string."""
+        return core_schema.no_info_plain_validator_function(
+            cls._validated, serialization=core_schema.to_string_ser_schema()
         )
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"type": "string", "description": f"A {cls.kind}."}
+
+    @classmethod
+    def _validated(cls, value: object) -> Self:
+        if isinstance(value, cls):
+            return value
+        if not isinstance(value, str):
+            raise ValueError(f"a {cls.kind} is a string")  # noqa: TRY004 - pydantic takes ValueError
+        return cls(value)
 
 
 class Sha256(_TextValue):

@@ -50,7 +50,7 @@ class RecordedInspection(Closed):
 
 
 class ChannelHead(Closed):
-    """The newest source that the output's surface already holds."""
+    """A published build of the same output whose source is newer, or of unknown age."""
 
     build: BuildKey
     revision: GitRevision

@@ -81,4 +81,5 @@ def _latest(context: dg.AssetExecutionContext, asset: dg.AssetKey, key: str) -> 
     found = context.instance.fetch_materializations(wanted, limit=1).records
     if not found:
         return None
-    return Target(found[0].storage_id, found[0].run_id, found[0].timestamp)
+    newest = found[0]
+    return Target(storage_id=newest.storage_id, run_id=newest.run_id, timestamp=newest.timestamp)

@@ -4,6 +4,7 @@ The runs land in the same Dagster instance, so the UI shows them like any other.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import dagster as dg
@@ -15,6 +16,7 @@ from flywheel_assets.orchestration.wanted import Wanted, wanted
 from flywheel_assets.promotion.intake import Taken, take_in
 
 MAX_ROUNDS = 50
+ONE_BY_ONE = 60  # here a run costs half a second and keeps the order that a range run loses
 
 INSTANCE_SETTINGS = """\
 # Written by `flywheel run`. Edit it as you like: it is never overwritten.
@@ -38,6 +40,16 @@ retention:
     purge_after_days: 90
 """
 
+
+@dataclass(slots=True)
+class Drained:
+    """What was taken in, how many runs it took, and what did not settle."""
+
+    taken: Taken = field(default_factory=Taken)
+    runs: int = 0
+    problems: list[str] = field(default_factory=list)
+
+
 Said = Callable[[str, int, int], None]
 """Called with what is being done, how many runs are done, and how many are known of."""
 
@@ -59,19 +71,20 @@ def sweep(instance: dg.DagsterInstance) -> int:
     return len(runs)
 
 
-def drain(pipeline: Pipeline, instance: dg.DagsterInstance, said: Said) -> tuple[Taken, int]:
-    """Take in, judge and publish until nothing is left. Returns what was taken in and how many runs it took."""
-    taken, done = Taken(), 0
+def drain(pipeline: Pipeline, instance: dg.DagsterInstance, said: Said) -> Drained:
+    """Take in, judge and publish until nothing is left."""
+    drained = Drained()
     job = definitions_for(pipeline).resolve_implicit_global_asset_job_def()
     for _ in range(MAX_ROUNDS):
         now = take_in(pipeline.flywheel)
-        taken.add(now)
-        found = wanted(pipeline.flywheel, instance, {})
+        drained.taken.add(now)
+        found = wanted(pipeline.flywheel, instance, {}, single_runs=ONE_BY_ONE)
         _report(instance, found)
+        drained.problems = found.problems
         if not found.runs and now.total == 0:
-            return taken, done
+            return drained
         for number, request in enumerate(found.runs):
-            said(_about(request), done, done + len(found.runs) - number)
+            said(_about(request), drained.runs, drained.runs + len(found.runs) - number)
             job.execute_in_process(
                 instance=instance,
                 asset_selection=list(request.asset_selection or []),
@@ -79,8 +92,8 @@ def drain(pipeline: Pipeline, instance: dg.DagsterInstance, said: Said) -> tuple
                 tags={**request.tags, "dagster/run_key": request.run_key or ""},
                 raise_on_error=False,
             )
-            done += 1
-    return taken, done
+            drained.runs += 1
+    return drained
 
 
 def _report(instance: dg.DagsterInstance, found: Wanted) -> None:

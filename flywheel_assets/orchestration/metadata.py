@@ -133,7 +133,7 @@ def description(catalogue: Catalogue, name: str, output: Output, stage: str) -> 
         f"| owner | {person(catalogue, output.owner)} |",
         f"| publication | {_publication(output)} |",
         "",
-        f"Why is a build not published? On `{where_to_look}/{name}`: **Checks**, then the phase, then its history: "
+        f"Why is a build not published? On `{where_to_look}/{name}`: **Checks**, then the phase, then its history; "
         "a line for each build, with what would change it and who acts.",
         "",
         f'This output alone: [`tag:"output"="{name}"`](/asset-groups~tag%3A%22output%22%3D%22{name}%22/)',

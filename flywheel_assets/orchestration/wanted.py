@@ -31,7 +31,7 @@ from flywheel_assets.promotion.intake import TESTS, output_log
 from flywheel_assets.promotion.ledger import assemble, builds_of, last_verdict, publications
 
 NEW_BUILDS_A_TICK = 150  # 200 events, keys and runs took 25 s of a tick's 60 s
-SINGLE_RUNS = 3  # more builds than this of one output are judged in one run over a range
+SINGLE_RUNS = 3
 ATTEMPTS = 3  # after that the daily reconciliation tries again
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
@@ -53,12 +53,18 @@ class Wanted:
 
 
 def wanted(
-    flywheel: Flywheel, instance: dg.DagsterInstance, settled: dict[str, str], *, reconciling: date | None = None
+    flywheel: Flywheel,
+    instance: dg.DagsterInstance,
+    settled: dict[str, str],
+    *,
+    reconciling: date | None = None,
+    single_runs: int = SINGLE_RUNS,
 ) -> Wanted:
     """Everything that is missing in Dagster or not judged on the evidence of now.
 
     ``settled`` says, for each output, at which state of the evidence nothing was left to do; such outputs are
-    passed over. A reconciliation passes over nothing, and reads again what a cache could not serve.
+    passed over. A reconciliation passes over nothing, and reads again what a cache could not serve. More than
+    ``single_runs`` builds of one output are judged in one run over a range.
     """
     found = Wanted()
     for name, output in flywheel.catalogue.outputs.items():
@@ -68,7 +74,8 @@ def wanted(
                 found.settled[name] = state
                 continue
             before = len(found.runs) + len(found.events)
-            unfinished = _of_output(flywheel, instance, name, found, reconciling)
+            requests = _Requests(instance, found, reconciling, single_runs)
+            unfinished = _of_output(flywheel, instance, name, found, requests)
             if len(found.runs) + len(found.events) == before and not unfinished:
                 found.settled[name] = state
         except EvidenceError as error:
@@ -84,7 +91,7 @@ def _state(flywheel: Flywheel, name: str, output: Output) -> str:
 
 
 def _of_output(
-    flywheel: Flywheel, instance: dg.DagsterInstance, name: str, found: Wanted, reconciling: date | None
+    flywheel: Flywheel, instance: dg.DagsterInstance, name: str, found: Wanted, requests: "_Requests"
 ) -> bool:
     """Add what one output wants; True when runs for it are still under way."""
     keys = [str(build) for build in builds_of(flywheel, name)]
@@ -95,10 +102,9 @@ def _of_output(
     if new:
         found.partitions[name] = new
     ready = [key for key in keys if key in present or key in new]
-    requests = _Requests(instance, found, reconciling)
     shown = shown_bases(instance, flywheel, name, ready)
     stale = [key for key in ready if not shown[key].up_to_date]
-    if reconciling:
+    if requests.reconciling:
         stale += [key for key in ready if key not in stale and _worth_reading_again(flywheel, name, key)]
     requests.judge(flywheel, name, stale, {key: shown[key].current for key in stale})
     if not stale:
@@ -127,16 +133,17 @@ def _worth_reading_again(flywheel: Flywheel, name: str, key: str) -> bool:
 class _Requests:
     """Turns wants into run requests, each at most once at a time and a few times in all."""
 
-    def __init__(self, instance: dg.DagsterInstance, found: Wanted, reconciling: date | None) -> None:
+    def __init__(self, instance: dg.DagsterInstance, found: Wanted, reconciling: date | None, single_runs: int) -> None:
         self._instance = instance
         self._found = found
-        self._reconciling = reconciling
+        self._single_runs = single_runs
+        self.reconciling = reconciling
         self.under_way = False
 
     def judge(self, flywheel: Flywheel, name: str, keys: list[str], bases: dict[str, str]) -> None:
         stages = [Stage.CACHE_ENTRY, *([Stage.VALIDATED_ARTIFACT] if flywheel.output(name).is_candidate else [])]
         selection = [asset_key(stage, name) for stage in stages]
-        if len(keys) > SINGLE_RUNS:
+        if len(keys) > self._single_runs:
             # Keys are ranged in the order in which they were added, which is not the order of their names.
             order = [*self._instance.get_dynamic_partitions(builds_name(name)), *self._found.partitions.get(name, [])]
             ordered = sorted(keys, key=order.index)
@@ -176,11 +183,11 @@ class _Requests:
         if any(not run.is_finished for run in earlier):
             self.under_way = True
             return
-        day = f" {self._reconciling.isoformat()}" if self._reconciling else ""
-        if not self._reconciling and len(earlier) >= ATTEMPTS:
+        day = f" {self.reconciling.isoformat()}" if self.reconciling else ""
+        if not self.reconciling and len(earlier) >= ATTEMPTS:
             self._found.problems.append(f"{subject}: {ATTEMPTS} runs did not settle it; the reconciliation tries again")
             return
-        reread = {REREAD_TAG: "true"} if self._reconciling else {}
+        reread = {REREAD_TAG: "true"} if self.reconciling else {}
         run_key = f"{tag} {subject} {len(earlier) + 1}{day}"
         self._found.runs.append(
             dg.RunRequest(

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 
 from flywheel_assets.domain.builds import BuildKey
-from flywheel_assets.domain.errors import UsageError
+from flywheel_assets.domain.errors import PromotionRefusedError, UsageError
 from flywheel_assets.domain.verdicts import Finding, VerdictClass
 from flywheel_assets.gate.evaluate import evaluate
-from flywheel_assets.gate.explain import failed
+from flywheel_assets.gate.explain import explain, failed
 from flywheel_assets.promotion.flywheel import Flywheel
 from flywheel_assets.promotion.ledger import assemble, builds_of, publications
 from flywheel_assets.promotion.report import Row, report, row
@@ -54,3 +54,8 @@ def _explain(flywheel: Flywheel, output: str, build: BuildKey) -> Explanation:
     published = {publication.build: publication for publication in publications(flywheel, output)}
     verdict = evaluate(assemble(flywheel, output, build), flywheel.catalogue, flywheel.clock())
     return Explanation(row(flywheel, output, build, published.get(build)), verdict.findings, tuple(failed(verdict)))
+
+
+def explain_refusal(refusal: PromotionRefusedError) -> str:
+    """Each failed rule of a refused promotion, as text."""
+    return explain(failed(refusal.verdict))

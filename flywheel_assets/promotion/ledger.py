@@ -105,7 +105,7 @@ class _Assembly:
             dependencies=self._dependencies(receipts),
             tests=self._tests(digests),
             inspections=self._inspections([e for e in entries if e.kind == INSPECTION and e.subject == mine]),
-            channel=self._channel([e for e in entries if e.kind == PUBLICATION]),
+            channel=self._channel([e for e in entries if e.kind == PUBLICATION], receipts),
             damaged=tuple(self._damaged),
         )
 
@@ -168,9 +168,13 @@ class _Assembly:
             found.append(RecordedInspection(evidence=entry.evidence, inspection=inspection))
         return tuple(found)
 
-    def _channel(self, entries: list[LogEntry]) -> ChannelHead | None:
-        """The newest source published before this build was, or at all when it was not."""
-        heads: list[ChannelHead] = []
+    def _channel(self, entries: list[LogEntry], receipts: tuple[AttestedReceipt, ...]) -> ChannelHead | None:
+        """The first publication that is newer than this build's source and came before its own.
+
+        The first and not the newest: both say the same about this build, and the first never changes, so that a
+        publication makes others judged anew only once.
+        """
+        mine = min((time for r in receipts if (time := r.receipt.run.source.committed_at)), default=None)
         for entry in entries:
             if entry.subject == str(self._build):
                 break
@@ -179,13 +183,11 @@ class _Assembly:
             except EvidenceError as error:
                 self._damaged.append(str(error))
                 continue
-            heads.append(
-                ChannelHead(build=published.build, revision=published.revision, committed_at=published.committed_at)
-            )
-        known = [head for head in heads if head.committed_at is not None]
-        if len(known) < len(heads):
-            return next(head for head in heads if head.committed_at is None)
-        return max(known, key=lambda head: (head.committed_at, str(head.build)), default=None)
+            if mine is None or published.committed_at is None or published.committed_at > mine:
+                return ChannelHead(
+                    build=published.build, revision=published.revision, committed_at=published.committed_at
+                )
+        return None
 
 
 def _opened(flywheel: Flywheel, evidence: EvidenceDigest) -> tuple[Signatures, Receipt | TestOutcome]:

@@ -8,6 +8,7 @@ from flywheel_assets.domain.builds import BuildKey, Closed
 from flywheel_assets.domain.errors import EvidenceError
 from flywheel_assets.domain.publications import Publication
 from flywheel_assets.domain.verdicts import Verdict, VerdictClass
+from flywheel_assets.ports import LogEntry
 from flywheel_assets.promotion.flywheel import Flywheel
 from flywheel_assets.promotion.intake import dead_letters, output_log, waiting_for_catalogue
 from flywheel_assets.promotion.judging import is_settled
@@ -128,20 +129,20 @@ def _unrouted(flywheel: Flywheel) -> list[Row]:
                 actor="the catalogue's maintainers",
             )
         )
-    for entry in dead_letters(flywheel):
-        rows.append(
-            _row(
-                "?",
-                entry.subject.partition(": ")[0],
-                State.UNROUTED,
-                VerdictClass.CANNOT_DETERMINE,
-                "unreadable-delivery",
-                message=entry.subject,
-                remedy="Deliver it again, whole. The one that came is kept in evidence.",
-                actor="the builder",
-            )
-        )
-    return rows
+    return rows + [_dead_letter(entry) for entry in dead_letters(flywheel)]
+
+
+def _dead_letter(entry: LogEntry) -> Row:
+    return _row(
+        "?",
+        entry.subject.partition(": ")[0],
+        State.UNROUTED,
+        VerdictClass.CANNOT_DETERMINE,
+        "unreadable-delivery",
+        message=entry.subject,
+        remedy="Deliver it again, whole. The one that came is kept in evidence.",
+        actor="the builder",
+    )
 
 
 def _unreadable(output: str, build: str, problem: str) -> Row:
