@@ -5,6 +5,7 @@ The only module that knows all adapters. The command line and Dagster's resource
 
 import os
 import shutil
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,14 +13,18 @@ from importlib.resources import files
 from pathlib import Path
 from uuid import uuid4
 
+from flywheel_assets.adapters.bazel.builder import outputs_in_log
 from flywheel_assets.adapters.bazel.disk_cache import BazelDiskCache
 from flywheel_assets.adapters.evidence.folder import FolderEvidence
+from flywheel_assets.adapters.git import read_checkout
 from flywheel_assets.adapters.inbox import FolderInbox
-from flywheel_assets.adapters.keys import DsseVerifier, create_once, key_file
+from flywheel_assets.adapters.keys import DsseSigner, DsseVerifier, create_once, key_file
+from flywheel_assets.adapters.nix.builder import closure_of
 from flywheel_assets.adapters.nix.cache import NixCache
 from flywheel_assets.adapters.nix.reader import PublishedClosure
 from flywheel_assets.adapters.nix.signatures import NixSigningKey
 from flywheel_assets.adapters.nix.surface import NixCacheSurface
+from flywheel_assets.adapters.oci.builder import image_in_layout
 from flywheel_assets.adapters.oci.reader import PublishedImage
 from flywheel_assets.adapters.oci.source import OciStaging
 from flywheel_assets.adapters.oci.surface import OciLayoutSurface
@@ -28,8 +33,11 @@ from flywheel_assets.catalog.loading import load_catalogue
 from flywheel_assets.catalog.models import Catalogue, MutableSurface
 from flywheel_assets.domain.errors import UsageError, printable
 from flywheel_assets.domain.limits import DEFAULT_LIMITS
-from flywheel_assets.ports import PublicationSurface, PublishedReader, SourceCache, Verifier
+from flywheel_assets.ports import PublicationSurface, PublishedReader, Signer, SourceCache, Verifier
 from flywheel_assets.promotion.flywheel import Flywheel
+
+# What the command line needs of the adapters, by the names that say what it gets.
+nix_closure, oci_image, bazel_outputs, git_checkout = closure_of, image_in_layout, outputs_in_log, read_checkout
 
 RELEASE_KEY_NAME = "flywheel-release-1"
 PACKAGE = Path(str(files("flywheel_assets")))
@@ -47,8 +55,8 @@ class Settings:
 
     @property
     def on_sample(self) -> bool:
-        """Whether the recorded sample flywheel is what runs."""
-        return self.catalogues == SAMPLE_CATALOGUE
+        """Whether the recorded sample flywheel runs, with or without further overlays."""
+        return SAMPLE_CATALOGUE[-1] in self.catalogues
 
     @property
     def dagster_home(self) -> Path:
@@ -180,3 +188,23 @@ def offline_reader(reference: str, nix_keys: tuple[str, ...] = ()) -> tuple[Publ
         f"{printable(reference)!r} is no reference that can be verified. "
         "Write file:///folder#/nix/store/…, oci:/layout@sha256:… or oci:/layout:tag."
     )
+
+
+def builder_signer(key_file: str | None, key_text: str | None) -> Signer:
+    """The builder's signer, from a file or from the text that the environment holds."""
+    if key_file:
+        return DsseSigner(Path(key_file).read_bytes(), key_file)
+    if key_text:
+        return DsseSigner(key_text.encode(), "FLYWHEEL_SIGNING_KEY")
+    raise UsageError("A receipt must be signed: give --key FILE, or the key itself in FLYWHEEL_SIGNING_KEY.")
+
+
+def write_receipt(envelope: bytes, target: str, name: str) -> None:
+    """Write a receipt to standard output, a file, or under ``name`` into an inbox folder, whole or not at all."""
+    if target == "-":
+        sys.stdout.buffer.write(envelope + b"\n")
+        return
+    path = Path(target) / name if Path(target).is_dir() else Path(target)
+    temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
+    temporary.write_bytes(envelope)
+    temporary.replace(path)

@@ -163,7 +163,7 @@ def key_file(path: Path) -> DsseSigner:
 
 def create_once(path: Path, data: bytes, mode: int) -> bool:
     """Write a whole file or nothing; False when another process was first."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     temporary.unlink(missing_ok=True)
     with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as stream:

@@ -9,7 +9,6 @@ from flywheel_assets.cli.console import console, print_json, verdict_text
 from flywheel_assets.domain.builds import BuildKey
 from flywheel_assets.domain.errors import UsageError
 from flywheel_assets.promotion.explaining import Explanation, explain_builds
-from flywheel_assets.promotion.flywheel import Flywheel
 from flywheel_assets.promotion.report import Row, as_json
 from flywheel_assets.promotion.report import report as rows_of
 from flywheel_assets.wiring import Settings, open_flywheel, settings
@@ -59,7 +58,7 @@ def why_not(output: str, build: str | None, as_document: bool) -> None:
         print_json({"schema": 1, "output": output, "builds": [_document(e) for e in explanations]})
         return
     for explanation in explanations:
-        _print(flywheel, explanation)
+        _print(explanation)
 
 
 def parse_build(text: str) -> BuildKey:
@@ -76,10 +75,9 @@ def _document(explanation: Explanation) -> dict[str, Any]:
     return document
 
 
-def _print(flywheel: Flywheel, explanation: Explanation) -> None:
-    del flywheel
+def _print(explanation: Explanation) -> None:
     out, row = console(), explanation.row
-    out.print(f"[bold]{row.output} {row.build}[/bold]  {row.state.value}, ", verdict_text(row.verdict), sep="")
+    out.print(f"[bold]{row.output} {row.build}[/bold]  ", verdict_text(row.verdict), f" ({row.state.value})", sep="")
     if row.published_at:
         out.print(f"  published at {row.published_at}", markup=False)
     if not explanation.findings or explanation.every_rule_holds:

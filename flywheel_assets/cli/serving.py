@@ -33,7 +33,7 @@ def serve(chosen: Settings, port: int) -> None:
         **os.environ,
         "DAGSTER_HOME": str(chosen.dagster_home),
         "FLYWHEEL_HOME": str(chosen.home),
-        "FLYWHEEL_CATALOGUE": "" if chosen.on_sample else os.pathsep.join(map(str, chosen.catalogues)),
+        "FLYWHEEL_CATALOGUE": os.pathsep.join(map(str, chosen.catalogues)),
     }
     where = ("-m", "flywheel_assets.definitions")
     logs = chosen.home / "logs"

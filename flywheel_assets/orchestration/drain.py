@@ -22,6 +22,8 @@ INSTANCE_SETTINGS = """\
 # Written by `flywheel run`. Edit it as you like: it is never overwritten.
 telemetry:
   enabled: false
+nux:
+  enabled: false
 concurrency:
   runs:
     max_concurrent_runs: 2
