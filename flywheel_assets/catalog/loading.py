@@ -66,6 +66,8 @@ def _read(file: Path, limits: Limits) -> Mapping[str, Any]:
         raise CatalogError([f"{file}:1: {printable(str(error))}."]) from error
     except RecursionError as error:
         raise CatalogError([f"{file}:1: nests too deeply."]) from error
+    except Exception as error:  # the parser lets values of bad tags, dates and numbers fail as they will
+        raise CatalogError([f"{file}:1: holds a value that YAML cannot read: {printable(str(error))}."]) from error
     if not isinstance(document, Mapping):
         raise CatalogError([f"{file}:1: a catalogue is a mapping."])
     return _with_key_files(document, file)
@@ -93,14 +95,16 @@ def _with_key_files(document: Mapping[str, Any], file: Path) -> Mapping[str, Any
         if not (isinstance(key, dict) and "public_key_file" in key):
             continue
         place = f"{file}:{_line_of(key, 'public_key_file')}"
+        key.lc.data["public_key"] = key.lc.data["public_key_file"]
         relative = str(key.pop("public_key_file"))
-        target = (file.parent / relative).resolve()
-        if not target.is_relative_to(file.parent.resolve()):
-            raise CatalogError([f"{place}: keys.{name}.public_key_file leaves the catalogue's folder."])
         try:
+            target = (file.parent / relative).resolve()
+            if not target.is_relative_to(file.parent.resolve()):
+                raise CatalogError([f"{place}: keys.{name}.public_key_file leaves the catalogue's folder."])
             key["public_key"] = target.read_text("ascii")
-        except (OSError, UnicodeDecodeError) as error:
-            raise CatalogError([f"{place}: keys.{name}.public_key_file cannot be read: {relative}."]) from error
+        except (OSError, ValueError, RuntimeError) as error:  # a NUL in the name, a loop of links, bytes over 127
+            problem = f"cannot be read: {printable(relative)}"
+            raise CatalogError([f"{place}: keys.{name}.public_key_file {problem}."]) from error
     return document
 
 
@@ -113,8 +117,12 @@ def _locate(node: object, file: Path, path: Path_, places: Places) -> None:
             places[inner] = f"{file}:{_line_of(node, key)}"
             _locate(value, file, inner, places)
     elif isinstance(node, list):
+        positions = getattr(node, "lc", None)
         for number, value in enumerate(node):
-            _locate(value, file, (*path, str(number)), places)
+            inner = (*path, str(number))
+            if positions and number in (positions.data or {}):
+                places[inner] = f"{file}:{positions.item(number)[0] + 1}"
+            _locate(value, file, inner, places)
 
 
 def _line_of(node: Mapping[str, Any], key: str) -> int:
@@ -143,11 +151,18 @@ def _place(path: Path_, places: Places) -> str:
     return places.get(path, "catalogue:1")
 
 
+def _path(loc: tuple[int | str, ...]) -> Path_:
+    """Where the file holds it: pydantic names the chosen member of a union as if it were a key."""
+    parts = [str(part) for part in loc if part != "[key]"]
+    if parts[:1] == ["surfaces"] and parts[2:3] in (["mutable"], ["durable"]):
+        del parts[2]
+    return tuple(parts)
+
+
 def _sentences(error: ValidationError, places: Places) -> list[str]:
     sentences = []
     for detail in error.errors(include_url=False, include_input=False):
-        # pydantic names the chosen member of a union as if it were a key: drop what the file does not hold.
-        path = tuple(str(part) for part in detail["loc"] if str(part) not in {"mutable", "durable", "[key]"})
+        path = _path(detail["loc"])
         message = detail["msg"].removeprefix("Value error, ")
         if detail["type"] == "missing":
             message = "is required and missing"

@@ -12,13 +12,15 @@ from flywheel_assets.domain.builds import Closed
 from flywheel_assets.domain.digests import ActionDigest, CasDigest, ManifestDigest, NarHash, Sha256
 from flywheel_assets.domain.names import FilePath, Line, OciRepository, Platform, StorePath
 
+MAX_SIZE = 2**53 - 1  # what canonical JSON can hold (RFC 8785, section 3.2.2.3)
+
 
 class ClosureMember(Closed):
     """One store path of a closure, as the builder's own store knew it."""
 
     path: StorePath
     nar_hash: NarHash
-    nar_size: PositiveInt
+    nar_size: Annotated[PositiveInt, Field(le=MAX_SIZE)]
     references: tuple[StorePath, ...]
 
     @field_validator("references")
@@ -94,7 +96,7 @@ class BazelFile(Closed):
 
     path: FilePath
     digest: CasDigest
-    size: NonNegativeInt
+    size: Annotated[NonNegativeInt, Field(le=MAX_SIZE)]
 
 
 class BazelOutputs(Closed):

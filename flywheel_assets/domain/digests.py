@@ -76,6 +76,8 @@ class _TextValue:
 class Sha256(_TextValue):
     """``sha256:<64 lower-case hex>``. Subclasses say what was hashed."""
 
+    kind = "SHA-256 digest"
+
     @classmethod
     def check(cls, text: str) -> str:
         """The text itself when it is ``sha256:`` and 64 lower-case hex digits."""

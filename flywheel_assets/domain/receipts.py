@@ -226,11 +226,13 @@ def _receipt(statement: Statement, document: str, limits: Limits) -> Receipt:
     if definition.build_type not in kinds:
         raise InvalidInputError(document, "buildType", f"{definition.build_type!r} is not known", REMEDY)
     kind = kinds[definition.build_type]
+    byproducts = details.byproducts
+    _refuse_twice(definition.dependencies, document, "resolvedDependencies")
+    _refuse_twice(byproducts, document, "byproducts")
     named = {item.name or "": item for item in definition.dependencies}
     if "source" not in named:
         raise InvalidInputError(document, "resolvedDependencies", "holds no 'source'", REMEDY)
     source, external, internal = named["source"], definition.external, definition.internal
-    byproducts = details.byproducts
     if len(byproducts) > limits.closure_members + limits.validations:
         raise InvalidInputError(document, "byproducts", f"{len(byproducts):,} entries are too many", REMEDY)
     bootstraps = [item.annotations for item in byproducts if item.name == "bootstrap"]
@@ -277,6 +279,14 @@ def _receipt(statement: Statement, document: str, limits: Limits) -> Receipt:
     return receipt
 
 
+def _refuse_twice(items: tuple[ResourceDescriptor, ...], document: str, field: str) -> None:
+    """A name that appears twice would let one entry hide the other."""
+    names = [item.name for item in items if item.name is not None]
+    if len(set(names)) != len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise InvalidInputError(document, field, f"names {twice!r} twice", REMEDY)
+
+
 def _label(builder_id: str) -> BuilderLabel:
     return builder_id.removeprefix(BUILDER_URN)
 
@@ -318,6 +328,10 @@ class _NixFields(Wire):
     deriver: Line | None
 
 
+class _OciFields(Wire):
+    pass
+
+
 class _BazelFields(Wire):
     label: Line
     action: Line
@@ -356,6 +370,7 @@ def _artifact(
             ),
         )
     if kind == "oci":
+        _OciFields.model_validate(fields)
         return OciImage(
             repository=first.name,
             manifest=ManifestDigest.from_hex(first.digest.get("sha256", "")),

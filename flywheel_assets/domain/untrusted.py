@@ -5,6 +5,7 @@ very long strings, bytes that are not UTF-8.
 """
 
 import json
+import math
 from typing import Any, NoReturn
 
 from flywheel_assets.domain.errors import InvalidInputError, LimitExceededError
@@ -38,6 +39,12 @@ def parse_json(
     def refuse_constant(name: str) -> NoReturn:
         raise InvalidInputError(document, name, "is not a JSON number (RFC 8259, section 6)", "Use a number.")
 
+    def finite(number: str) -> float:
+        value = float(number)
+        if not math.isfinite(value):
+            refuse_constant(number)
+        return value
+
     def unique_keys(pairs: list[tuple[str, Any]]) -> JsonObject:
         result: JsonObject = {}
         for key, value in pairs:
@@ -47,7 +54,7 @@ def parse_json(
         return result
 
     try:
-        value = json.loads(text, parse_constant=refuse_constant, object_pairs_hook=unique_keys)
+        value = json.loads(text, parse_constant=refuse_constant, parse_float=finite, object_pairs_hook=unique_keys)
     except ValueError as error:
         raise InvalidInputError(document, "JSON", f"cannot be parsed: {error}", "Emit valid JSON.") from error
     if not isinstance(value, dict):

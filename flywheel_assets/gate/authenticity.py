@@ -1,6 +1,5 @@
 """Phase 3, part one: is the receipt by someone who may speak for this builder and this source?"""
 
-from flywheel_assets.domain.artifacts import same_content
 from flywheel_assets.domain.verdicts import Finding, Phase, VerdictClass
 from flywheel_assets.gate.case import Answer, Case, signing_keys, why_not_trusted
 
@@ -14,17 +13,14 @@ def receipt_is_authentic(case: Case) -> Finding:
     authentic = case.authentic
     if len(authentic) > 1:
         first = authentic[0].receipt
-        for other in authentic[1:]:
-            if other.receipt.run.invocation != first.run.invocation or not same_content(
-                first.artifact, other.receipt.artifact
-            ):
-                return _answer(
-                    VerdictClass.REJECTED_PERMANENTLY,
-                    "receipts-conflict",
-                    "two authentic receipts for the same run name different invocations or different content",
-                    remedy="Build again under a new run, and find out who signed the second receipt.",
-                    actor=case.builder_owner,
-                )
+        if any(other.receipt != first for other in authentic[1:]):
+            return _answer(
+                VerdictClass.REJECTED_PERMANENTLY,
+                "receipts-conflict",
+                "two authentic receipts for the same run say different things",
+                remedy="Build again under a new run, and find out who signed the second receipt.",
+                actor=case.builder_owner,
+            )
     if authentic:
         names = ", ".join(authentic[0].signatures.keys)
         return _answer.passed(f"signed by {names} for {authentic[0].receipt.run.builder}, in its validity")

@@ -59,7 +59,8 @@ class Case:
     def believes(self, claim: Claim) -> bool:
         """Whether a fact in the receipt counts: platform-verified, or a claim this builder is trusted with."""
         builder = self.builder
-        isolated = any(key.isolated for key in trusted_keys(self.catalogue, self.authentic[0]))
+        keys = (key for attested in self.authentic for key in trusted_keys(self.catalogue, attested))
+        isolated = any(key.isolated for key in keys)  # receipts that differ are refused: who signed one, signed all
         return isolated or (builder is not None and claim in builder.trusted_claims)
 
 

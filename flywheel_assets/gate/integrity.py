@@ -152,6 +152,9 @@ def _missing(case: Case, readings: tuple[Reading, ...]) -> Finding | None:
     absent = [reading.member for reading in readings if reading.state is ReadState.ABSENT]
     absent += [member for member in _expected(case) if member not in seen]
     artifact = case.receipt.artifact
+    if isinstance(artifact, NixClosure):
+        referenced = {path for member in artifact.members for path in member.references}
+        absent += sorted(referenced - artifact.by_path.keys() - seen.keys())
     if isinstance(artifact, OciImage):
         expected = {str(artifact.manifest), *(str(digest) for digest in artifact.platforms.values())}
         read = {reading.digest for reading in readings if reading.state is ReadState.READ}
@@ -172,7 +175,8 @@ def _missing(case: Case, readings: tuple[Reading, ...]) -> Finding | None:
 def _unvouched(case: Case, readings: tuple[Reading, ...]) -> Finding | None:
     expected = _expected(case)
     for reading in readings:
-        known = reading.member in expected or reading.vouched_by or isinstance(case.receipt.artifact, OciImage)
+        vouched = reading.vouched_by or isinstance(case.receipt.artifact, OciImage)
+        known = reading.member in expected or (vouched and reading.expected_digest)
         if reading.state is ReadState.READ and not known and not reading.member.startswith("action "):
             return _closure(
                 PERMANENTLY,

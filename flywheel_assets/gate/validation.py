@@ -16,8 +16,8 @@ def validation_is_green(case: Case) -> Finding:
     says so, or the builder is trusted with that claim.
     """
     wanted = case.output.validations
-    claimed = {v.name: v.result for v in case.receipt.run.validations}
-    results = {*claimed.items(), *_attested(case, believed=False)}
+    claimed = {(v.name, v.result) for v in case.receipt.run.validations}
+    results = claimed | _attested(case, believed=False)
     failed = sorted(name for name, result in results if result is ValidationResult.FAILED)
     if failed:
         return _answer(
@@ -29,11 +29,11 @@ def validation_is_green(case: Case) -> Finding:
         )
     passed = {name for name, result in _attested(case, believed=True) if result is not ValidationResult.FAILED}
     if case.believes(Claim.VALIDATION):
-        passed |= set(claimed)
+        passed |= {name for name, _ in claimed}
     missing = [name for name in wanted if name not in passed]
     if not missing:
         return _answer.passed(", ".join(wanted) + " passed" if wanted else "the catalogue names no validation")
-    if missing[0] in claimed:
+    if missing[0] in {name for name, _ in claimed}:
         return _answer(
             VerdictClass.REJECTED_TEMPORARILY,
             "validation-claim-untrusted",

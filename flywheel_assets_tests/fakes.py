@@ -1,0 +1,245 @@
+"""In-memory fakes of the ports, one per port. Tests change their attributes directly; nothing is ever mocked.
+
+The contract tests run the same cases on these and on the real adapters. ``before`` is called with the name of each
+step just before it happens: a test makes it raise, or lets the world change there.
+"""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from flywheel_assets.domain.artifacts import Artifact, BazelOutputs, NixClosure
+from flywheel_assets.domain.digests import EvidenceDigest
+from flywheel_assets.domain.errors import (
+    EvidenceCorruptError,
+    EvidenceMissingError,
+    EvidenceRolledBackError,
+    NameTakenError,
+    PublicationError,
+    ReadError,
+)
+from flywheel_assets.domain.inspections import Reading, ReadState
+from flywheel_assets.domain.publications import Plan, Proof, Release
+from flywheel_assets.ports import Delivery, LogEntry, Progress
+
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+
+
+def nothing(_step: str) -> None:
+    """A hook that lets everything happen."""
+
+
+class FakeClock:
+    """A clock that stands still until a test moves it."""
+
+    def __init__(self, now: datetime = NOW) -> None:
+        self.now = now
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def move(self, **by: float) -> None:
+        """Move it by days, hours or seconds."""
+        self.now += timedelta(**by)
+
+
+@dataclass
+class FakeEvidence:
+    """ports.EvidenceStore in dictionaries."""
+
+    blobs: dict[EvidenceDigest, bytes] = field(default_factory=dict)
+    chains: dict[str, list[LogEntry]] = field(default_factory=dict)
+    slots: dict[str, bytes] = field(default_factory=dict)
+    lost_claims: set[str] = field(default_factory=set)
+    before: Callable[[str], None] = nothing
+    _seen: dict[str, list[LogEntry]] = field(default_factory=dict)
+    _locks: dict[str, threading.Lock] = field(default_factory=dict)
+    _lock: threading.RLock = field(default_factory=threading.RLock)
+
+    def put(self, data: bytes) -> EvidenceDigest:
+        self.before("put")
+        digest = EvidenceDigest.of(data)
+        self.blobs.setdefault(digest, data)
+        return digest
+
+    def get(self, digest: EvidenceDigest) -> bytes:
+        if digest not in self.blobs:
+            raise EvidenceMissingError(f"The evidence {digest} is gone from the store.")
+        if EvidenceDigest.of(self.blobs[digest]) != digest:
+            raise EvidenceCorruptError(f"Evidence {digest} reads back with another digest: it was altered.")
+        return self.blobs[digest]
+
+    def append(self, log: str, kind: str, subject: str, evidence: EvidenceDigest) -> LogEntry:
+        with self._lock:
+            for entry in self.entries(log):
+                if (entry.kind, entry.subject, entry.evidence) == (kind, subject, evidence):
+                    return entry
+            self.before(f"append {kind}")
+            chain = self.chains.setdefault(log, [])
+            chain.append(LogEntry(len(chain) + 1, kind, subject, evidence))
+            self._seen[log] = list(chain)
+            return chain[-1]
+
+    def entries(self, log: str) -> tuple[LogEntry, ...]:
+        with self._lock:
+            chain, seen = self.chains.get(log, []), self._seen.get(log, [])
+            if chain[: len(seen)] != seen:
+                raise EvidenceRolledBackError(f"The evidence log {log} was cut or rewritten.")
+            return tuple(chain)
+
+    def logs(self) -> tuple[str, ...]:
+        return tuple(sorted(self.chains.keys() | self._seen.keys()))
+
+    def slot(self, name: str, make: Callable[[], bytes]) -> bytes:
+        if name not in self.slots:
+            data = make()
+            self.before("slot")
+            self.slots.setdefault(name, data)
+        return self.slots[name]
+
+    @contextmanager
+    def claim(self, name: str) -> Iterator[Callable[[], None]]:
+        self.before("claim")
+        with self._lock:
+            lock = self._locks.setdefault(name, threading.Lock())
+
+        def still_held() -> None:
+            if name in self.lost_claims:
+                raise EvidenceMissingError(f"The claim on {name} was removed while it was held; try again.")
+
+        with lock:
+            yield still_held
+
+
+@dataclass
+class FakeInbox:
+    """ports.BuildSource: documents by name, and what could not be read."""
+
+    documents: dict[str, bytes] = field(default_factory=dict)
+    problems: dict[str, str] = field(default_factory=dict)
+    largest: int = 4 * 1024 * 1024
+    broken: ReadError | None = None
+
+    def deliveries(self) -> Iterator[Delivery]:
+        if self.broken is not None:
+            raise self.broken
+        return iter([self._delivery(name) for name in sorted(self.documents.keys() | self.problems.keys())])
+
+    def _delivery(self, name: str) -> Delivery:
+        if name in self.problems:
+            return Delivery(name, None, f"{name} {self.problems[name]}")
+        data = self.documents[name]
+        if len(data) > self.largest:
+            return Delivery(name, None, f"{name} has {len(data):,} bytes, and at most {self.largest:,} are read.")
+        return Delivery(name, data)
+
+
+def members_of(artifact: Artifact) -> dict[str, tuple[str, int]]:
+    """What makes up an artifact: member to digest and size."""
+    if isinstance(artifact, NixClosure):
+        return {member.path: (str(member.nar_hash), member.nar_size) for member in artifact.members}
+    if isinstance(artifact, BazelOutputs):
+        return {f"cas {file.path}": (str(file.digest), file.size) for file in artifact.files}
+    digests = {artifact.manifest, *artifact.platforms.values()}
+    return {f"manifest {digest}": (str(digest), 1) for digest in digests}
+
+
+@dataclass
+class FakeCache:
+    """ports.SourceCache that holds every artifact whole, but for the readings that a test puts in its place."""
+
+    instead: dict[str, Reading] = field(default_factory=dict)
+    reads: int = 0
+
+    def inspect(self, artifact: Artifact, progress: Progress) -> tuple[Reading, ...]:
+        self.reads += 1
+        found = []
+        for member, (digest, size) in members_of(artifact).items():
+            progress(size)
+            found.append(self.instead.get(member) or whole(member, digest, size))
+        return tuple(found)
+
+
+def whole(member: str, digest: str, size: int) -> Reading:
+    """The reading of a member that is what it must be."""
+    return Reading(
+        member=member, state=ReadState.READ, expected_digest=digest, expected_size=size, digest=digest, size=size
+    )
+
+
+@dataclass
+class FakeSurface:
+    """ports.PublicationSurface: bodies by member, names that point to digests, proofs by digest and name.
+
+    ``steps`` lists what was called, in order.
+    """
+
+    bodies: dict[str, str] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)
+    attached: dict[str, dict[str, bytes]] = field(default_factory=dict)
+    steps: list[str] = field(default_factory=list)
+    before: Callable[[str], None] = nothing
+
+    def plan(self, release: Release) -> Plan:
+        self._step("plan")
+        wanted, digest = members_of(release.artifact), release.artifact.digest.hex
+        for name in self._wanted_names(release):
+            held = self.names.get(name, digest)
+            if held != digest and name not in release.moving:
+                raise NameTakenError(f"{name} holds {held}, and {digest} was approved.")
+        missing = [member for member, (body, _) in wanted.items() if self.bodies.get(member) != body]
+        return Plan(
+            release=release,
+            reference=f"fake:{release.output}@sha256:{digest}",
+            missing=tuple(sorted(missing)),
+            present=tuple(sorted(wanted.keys() - set(missing))),
+            names=tuple(name for name in self._wanted_names(release) if self.names.get(name) != digest),
+        )
+
+    def copy(self, plan: Plan, progress: Progress) -> None:
+        self._step("copy")
+        wanted = members_of(plan.release.artifact)
+        for member in plan.missing:
+            self.bodies[member] = wanted[member][0]
+            progress(wanted[member][1])
+
+    def attach(self, plan: Plan, proofs: Sequence[Proof]) -> None:
+        self._step("attach")
+        held = self.attached.setdefault(plan.release.artifact.digest.hex, {})
+        for proof in proofs:
+            if held.setdefault(proof.name, proof.envelope) != proof.envelope:
+                raise PublicationError(f"{proof.name} holds another proof already.")
+
+    def reveal(self, plan: Plan) -> None:
+        self._step("reveal")
+        digest = plan.release.artifact.digest.hex
+        lacking = [m for m, (body, _) in members_of(plan.release.artifact).items() if self.bodies.get(m) != body]
+        if lacking:
+            raise PublicationError(f"{lacking[0]} was not copied.")
+        for name in plan.names:
+            if self.names.get(name, digest) != digest and name not in plan.release.moving:
+                raise NameTakenError(f"{name} was taken since the plan.")
+        self.names.update(dict.fromkeys(plan.names, digest))
+
+    def read_back(self, release: Release, progress: Progress) -> tuple[Reading, ...]:
+        self._step("read_back")
+        found = []
+        for member, (digest, size) in members_of(release.artifact).items():
+            progress(size)
+            body = self.bodies.get(member, "")
+            state = ReadState.READ if body else ReadState.ABSENT
+            found.append(Reading(member=member, state=state, expected_digest=digest, digest=body, size=size))
+        return tuple(found)
+
+    def proofs(self, release: Release) -> tuple[bytes, ...]:
+        self._step("proofs")
+        return tuple(self.attached.get(release.artifact.digest.hex, {}).values())
+
+    def _wanted_names(self, release: Release) -> tuple[str, ...]:
+        return release.tags or (release.artifact.name,)
+
+    def _step(self, name: str) -> None:
+        self.before(name)
+        self.steps.append(name)
