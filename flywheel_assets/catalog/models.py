@@ -1,9 +1,18 @@
 """What a catalogue may contain. Every description here is also shown by editors through the JSON Schema."""
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Literal, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    StringConstraints,
+    model_validator,
+)
 
 from flywheel_assets.domain.digests import EvidenceDigest
 from flywheel_assets.domain.names import BuilderLabel, Line, OciRepository, OciTag, OutputName, RepositoryUri
@@ -272,14 +281,32 @@ class Catalogue(Entry):
     products: dict[OutputName, Product] = {}
     outputs: dict[OutputName, Output]
 
+    _digests: dict[str, EvidenceDigest] = PrivateAttr(default_factory=dict)
+
+    def model_copy(self, *, update: Mapping[str, object] | None = None, deep: bool = False) -> Self:
+        """As pydantic's, but a changed copy does not inherit the digests of what it was copied from."""
+        copied = super().model_copy(update=update, deep=deep)
+        copied._digests = {}
+        return copied
+
     @property
     def digest(self) -> EvidenceDigest:
-        """Digest of the canonical JSON; names this catalogue in verdicts."""
-        return EvidenceDigest.of(self.canonical_bytes())
+        """Digest of the canonical JSON (RFC 8785); names this catalogue in verdicts."""
+        if "" not in self._digests:
+            self._digests[""] = EvidenceDigest.of(canonical(self.model_dump(mode="json", by_alias=True)))
+        return self._digests[""]
 
-    def canonical_bytes(self) -> bytes:
-        """RFC 8785 bytes of the catalogue."""
-        return canonical(self.model_dump(mode="json", by_alias=True))
+    def digest_for(self, output: str) -> EvidenceDigest:
+        """Digest of the part that can bear on one output's verdicts: all but the entries of unrelated outputs."""
+        entry = self.outputs[output]
+        related = {output, *entry.built_from, *([entry.alias_of] if entry.alias_of else [])}
+        if entry.product is not None:
+            related.add(self.products[entry.product].authority)
+        if output not in self._digests:
+            document = self.model_dump(mode="json", by_alias=True)
+            document["outputs"] = {name: document["outputs"][name] for name in sorted(related)}
+            self._digests[output] = EvidenceDigest.of(canonical(document))
+        return self._digests[output]
 
     def durable(self, name: str) -> DurableSurface:
         """The durable surface called ``name``; loading has made sure that it is one."""

@@ -54,7 +54,9 @@ def assemble(flywheel: Flywheel, output: str, build: BuildKey) -> EvidenceBundle
 
 def basis_of(bundle: EvidenceBundle, catalogue: Catalogue) -> EvidenceDigest:
     """Digest of all that a verdict depends on but the time: when it is unchanged, so is the verdict."""
-    return EvidenceDigest.of(canonical({"bundle": bundle.model_dump(mode="json"), "catalogue": str(catalogue.digest)}))
+    return EvidenceDigest.of(
+        canonical({"bundle": bundle.model_dump(mode="json"), "catalogue": str(catalogue.digest_for(bundle.output))})
+    )
 
 
 def last_verdict(flywheel: Flywheel, output: str, build: BuildKey) -> RecordedVerdict | None:
