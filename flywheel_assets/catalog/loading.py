@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.events import AliasEvent, MappingStartEvent, SequenceStartEvent
 
@@ -92,7 +93,7 @@ def _with_key_files(document: Mapping[str, Any], file: Path) -> Mapping[str, Any
     """Replace ``public_key_file`` (a name beside the catalogue) by the key it holds."""
     keys = document.get("keys")
     for name, key in keys.items() if isinstance(keys, Mapping) else ():
-        if not (isinstance(key, dict) and "public_key_file" in key):
+        if not (isinstance(key, CommentedMap) and "public_key_file" in key):
             continue
         place = f"{file}:{_line_of(key, 'public_key_file')}"
         key.lc.data["public_key"] = key.lc.data["public_key_file"]

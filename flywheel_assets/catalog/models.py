@@ -286,7 +286,7 @@ class Catalogue(Entry):
     def model_copy(self, *, update: Mapping[str, object] | None = None, deep: bool = False) -> Self:
         """As pydantic's, but a changed copy does not inherit the digests of what it was copied from."""
         copied = super().model_copy(update=update, deep=deep)
-        copied._digests = {}
+        copied._digests = {}  # noqa: SLF001 - its own, before anyone sees it
         return copied
 
     @property
