@@ -72,6 +72,8 @@ class Layer:
 PYDANTIC = ("pydantic", "pydantic_core")
 DAGSTER = ("dagster", "dagster_webserver", "dagster_graphql", "dagster_shared", "dagster_pipes")
 CORE = ("domain", "catalog", "gate", "ports", "promotion")
+# What every adapter may use; any other two adapters know nothing of each other.
+SHARED_ADAPTERS = ("adapters.http", "adapters.files", "adapters.writing")
 
 # The longest matching name counts. A module below `adapters` is a layer of its own: see layer_of.
 LAYERS = (
@@ -82,7 +84,7 @@ LAYERS = (
     Layer("gate", layers=("domain", "catalog"), libraries=(*PYDANTIC, "rfc8785")),
     Layer("ports", layers=("domain",)),
     Layer("promotion", layers=("domain", "catalog", "gate", "ports"), libraries=(*PYDANTIC, "rfc8785")),
-    Layer("adapters", layers=("domain", "ports", "adapters.http"), any_library_but=DAGSTER),
+    Layer("adapters", layers=("domain", "ports", *SHARED_ADAPTERS), any_library_but=DAGSTER),
     Layer("wiring", layers=(*CORE, "adapters"), any_library_but=DAGSTER),
     Layer("orchestration", layers=CORE, any_library_but=()),
     Layer("orchestration.resources", layers=(*CORE, "wiring"), any_library_but=()),

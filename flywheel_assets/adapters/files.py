@@ -1,12 +1,10 @@
-"""Files in folders that others write to as well: read without leaving the folder, written whole or not at all.
+"""Reading files in folders that others write to: a folder is never left, and each failure has its own error.
 
-Here the operating system's errors become ours. ``Folder`` and ``read_error`` tell absent, unauthorised, unreadable
-and malformed apart; ``publishing`` does so for a surface. Writing lets OSError through, for not everything is published.
+Only this module turns the operating system's errors of reading into ours. Writing is in ``adapters.writing``.
 """
 
 import errno
 import os
-import secrets
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -19,7 +17,6 @@ from flywheel_assets.domain.errors import (
     FlywheelError,
     InvalidInputError,
     LimitExceededError,
-    PublicationError,
     ReadError,
     UnauthorisedError,
     UnreadableError,
@@ -34,12 +31,8 @@ _NAME_CHARS = 300
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 # O_NONBLOCK: opening a FIFO that nobody writes to would otherwise hang for ever.
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 # EMLINK is what some systems say of a link that is not followed.
 _NOT_PLAIN = {errno.ELOOP, errno.ENOTDIR, errno.EMLINK}
-
-
-# --- reading ---
 
 
 class Folder:
@@ -55,7 +48,7 @@ class Folder:
     ) -> None:
         self.path = path.absolute()
         self._remedy, self._shrink = remedy, shrink
-        self._shown = shown or (lambda name: str(self.path / name))
+        self._shown = shown
 
     def open(self, name: str) -> BinaryIO:
         """A regular file, for reading. Whatever else lies there is never opened.
@@ -89,7 +82,7 @@ class Folder:
         size = max(size, len(data))
         if size > most:
             problem = f"has {size:,} bytes, and at most {most:,} are read"
-            raise LimitExceededError(self._shown(name), "size", problem, self._shrink)
+            raise LimitExceededError(self._called(name), "size", problem, self._shrink)
         return data
 
     def size(self, name: str) -> int:
@@ -101,22 +94,25 @@ class Folder:
         """What lies in the subfolder ``name``, or in the folder itself, sorted. Raises as ``open``."""
         steps = self._steps(name) if name else []
         with self._reading(name), _inside(self.path, steps) as at:
-            return sorted(os.listdir(at))
+            return sorted(os.listdir(at))  # noqa: PTH208 - a descriptor has no path
+
+    def _called(self, name: str) -> str:
+        return self._shown(name) if self._shown and name else str(self.path / name)
 
     def _steps(self, name: str) -> list[str]:
         steps = name.split("/")
         if any(step in {"", ".", ".."} or "\0" in step for step in steps):
-            raise InvalidInputError(self._shown(name), "path", "is no name below its folder", self._remedy)
+            raise InvalidInputError(self._called(name), "path", "is no name below its folder", self._remedy)
         return steps
 
     def _require_regular(self, found: os.stat_result, name: str) -> None:
-        if stat.S_ISLNK(found.st_mode):
-            problem = "is a symbolic link, which is never followed"
-        elif not stat.S_ISREG(found.st_mode):
-            problem = "is not a regular file, and was not opened"
-        else:
+        if stat.S_ISREG(found.st_mode):
             return
-        raise InvalidInputError(self._shown(name), "type", problem, self._remedy)
+        is_link = stat.S_ISLNK(found.st_mode)
+        problem = (
+            "is a symbolic link, which is never followed" if is_link else "is not a regular file, and was not opened"
+        )
+        raise InvalidInputError(self._called(name), "type", problem, self._remedy)
 
     def _read(self, file: BinaryIO, count: int, name: str) -> bytes:
         with self._reading(name):
@@ -127,7 +123,7 @@ class Folder:
         try:
             yield
         except OSError as error:
-            raise read_error(error, self._shown(name), self._remedy) from error
+            raise read_error(error, self._called(name), self._remedy) from error
 
 
 @contextmanager
@@ -176,86 +172,8 @@ def one_at_a_time(progress: Progress) -> Progress:
     return call
 
 
-# --- writing ---
-
-
-class Draft:
-    """A file that is being written and does not have its name yet."""
-
-    def __init__(self, path: Path, file: BinaryIO) -> None:
-        self._path, self._file = path, file
-        self.is_gone = False
-
-    def write(self, data: bytes) -> None:
-        """Append."""
-        self._file.write(data)
-
-    def keep(self, path: Path, *, once: bool = False, synced: bool = True) -> bool:
-        """Make it ``path``, in place of what is there; with ``once``, False when something is there.
-
-        What is not ``synced`` may be empty after a power cut: for files that can be made again.
-        """
-        self._file.flush()
-        if synced:
-            os.fsync(self._file.fileno())
-        if not once:
-            self._path.replace(path)
-            self.is_gone = True
-            return True
-        try:
-            path.hardlink_to(self._path)
-        except FileExistsError:
-            return False
-        return True
-
-
-@contextmanager
-def draft(path: Path, *, mode: int = 0o666) -> Iterator[Draft]:
-    """A new file at ``path``, removed at the end unless it was kept. The umask is taken from ``mode``."""
-    with os.fdopen(os.open(path, _NEW_FILE, mode), "wb") as file:
-        drafted = Draft(path, file)
-        try:
-            yield drafted
-        finally:
-            if not drafted.is_gone:
-                path.unlink(missing_ok=True)
-
-
-def write_atomically(
-    path: Path,
-    data: bytes,
-    *,
-    mode: int = 0o666,
-    once: bool = False,
-    synced: bool = True,
-    temporary: Path | None = None,
-) -> bool:
-    """Make ``data`` the file ``path``, whole or not at all; with ``once``, False when something is there.
-
-    It is written to ``temporary`` first, a new name beside it unless given. The name itself outlives a power cut
-    once ``sync_folder`` was called.
-    """
-    with draft(temporary or path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp"), mode=mode) as drafted:
-        drafted.write(data)
-        return drafted.keep(path, once=once, synced=synced)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make sure that the names given in ``folder`` so far outlive a power cut."""
-    file = os.open(folder, _FOLDER)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)
-
-
-@contextmanager
-def publishing(place: Path) -> Iterator[None]:
-    """What the system refuses in the block is a PublicationError that names ``place``."""
-    try:
-        yield
-    except OSError as error:
-        name, reason = printable(str(place), _NAME_CHARS), error.strerror or error
-        raise PublicationError(
-            f"{name} cannot be written: {reason}. Give this process room and access there."
-        ) from error
+def reporting(chunks: Iterator[bytes], progress: Progress) -> Iterator[bytes]:
+    """The chunks, their sizes told as they pass."""
+    for chunk in chunks:
+        progress(len(chunk))
+        yield chunk

@@ -8,6 +8,7 @@ import binascii
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from uuid import uuid4
 
 import rfc8785
 from cryptography.hazmat.primitives import serialization
@@ -33,6 +34,10 @@ class DsseSigner:
         try:
             private = serialization.load_pem_private_key(pem, password=None)
             self._signer = CryptoSigner(private)
+            # securesystemslib holds an Ed25519 public key as hex, not as PEM.
+            self._public = private.public_key().public_bytes(
+                serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+            )
         except (ValueError, TypeError) as error:
             raise UsageError(f"{document} is not an unencrypted PKCS #8 private key in PEM.") from error
 
@@ -44,7 +49,7 @@ class DsseSigner:
     @property
     def public_key(self) -> str:
         """The public key, PEM (SubjectPublicKeyInfo)."""
-        return str(self._signer.public_key.keyval["public"])
+        return self._public.decode("ascii")
 
     def sign(self, payload: bytes, payload_type: str) -> bytes:
         """A DSSE envelope, canonical JSON."""
@@ -164,8 +169,8 @@ def key_file(path: Path) -> DsseSigner:
 def create_once(path: Path, data: bytes, mode: int) -> bool:
     """Write a whole file or nothing; False when another process was first."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.unlink(missing_ok=True)
+    # Not the process id: threads share it, and so may containers that share the folder.
+    temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
     with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as stream:
         stream.write(data)
         stream.flush()

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
+from ruamel.yaml.constructor import ConstructorError, RoundTripConstructor
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.events import AliasEvent, MappingStartEvent, SequenceStartEvent
 
@@ -21,6 +22,19 @@ from flywheel_assets.domain.limits import DEFAULT_LIMITS, Limits
 
 Path_ = tuple[str, ...]
 Places = dict[Path_, str]
+
+
+class _Constructor(RoundTripConstructor):
+    """Says where a value of a bad tag, date or number stands: the parser lets those fail as they will."""
+
+    def construct_object(self, node: Any, deep: bool = False) -> Any:  # noqa: FBT001, FBT002 - the base class asks so
+        try:
+            return super().construct_object(node, deep)
+        except (YAMLError, RecursionError):
+            raise
+        except Exception as error:
+            problem = f"holds a value that cannot be read: {error}"
+            raise ConstructorError(problem=problem, problem_mark=node.start_mark) from error
 
 
 def load_catalogue(files: list[Path], limits: Limits = DEFAULT_LIMITS) -> Catalogue:
@@ -55,9 +69,14 @@ def _read(file: Path, limits: Limits) -> Mapping[str, Any]:
     try:
         text = data.decode("utf-8")
         _refuse_bombs(text, file, limits)
-        document = YAML(typ="rt", pure=True).load(text)
+        yaml = YAML(typ="rt", pure=True)
+        yaml.Constructor = _Constructor
+        document = yaml.load(text)
+    except CatalogError:
+        raise
     except UnicodeDecodeError as error:
-        raise CatalogError([f"{file}: byte {error.start} is not UTF-8."]) from error
+        line = data.count(b"\n", 0, error.start) + 1
+        raise CatalogError([f"{file}:{line}: byte {error.start} is not UTF-8."]) from error
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
@@ -67,8 +86,8 @@ def _read(file: Path, limits: Limits) -> Mapping[str, Any]:
         raise CatalogError([f"{file}:1: {printable(str(error))}."]) from error
     except RecursionError as error:
         raise CatalogError([f"{file}:1: nests too deeply."]) from error
-    except Exception as error:  # the parser lets values of bad tags, dates and numbers fail as they will
-        raise CatalogError([f"{file}:1: holds a value that YAML cannot read: {printable(str(error))}."]) from error
+    except Exception as error:  # the parser lets what it does not foresee fail as it will
+        raise CatalogError([f"{file}:1: cannot be read as YAML: {printable(str(error))}."]) from error
     if not isinstance(document, Mapping):
         raise CatalogError([f"{file}:1: a catalogue is a mapping."])
     return _with_key_files(document, file)
@@ -118,6 +137,8 @@ def _locate(node: object, file: Path, path: Path_, places: Places) -> None:
             places[inner] = f"{file}:{_line_of(node, key)}"
             _locate(value, file, inner, places)
     elif isinstance(node, list):
+        for stale in [place for place in places if len(place) > len(path) and place[: len(path)] == path]:
+            del places[stale]  # a list replaces the one before it
         positions = getattr(node, "lc", None)
         for number, value in enumerate(node):
             inner = (*path, str(number))

@@ -23,10 +23,13 @@ def complaints(catalogue: Catalogue) -> Iterator[Complaint]:
     for name, output in catalogue.outputs.items():
         yield from _output(catalogue, name, output)
     for name, product in catalogue.products.items():
-        named = [("authority", product.authority)] + ([("change", product.change.to)] if product.change else [])
+        named: list[tuple[tuple[str, ...], str]] = [(("authority",), product.authority)]
+        named += [(("change", "to"), product.change.to)] if product.change else []
         for field, target in named:
             if target not in catalogue.outputs:
-                yield ("products", name, field), f"names the output {target!r}, which is not catalogued"
+                yield ("products", name, *field), f"names the output {target!r}, which is not catalogued"
+            elif catalogue.outputs[target].product != name:
+                yield ("products", name, *field), f"names the output {target!r}, which is not of this product"
 
 
 def _owners(catalogue: Catalogue) -> Iterator[Complaint]:
@@ -40,12 +43,15 @@ def _owners(catalogue: Catalogue) -> Iterator[Complaint]:
 
 def _keys(catalogue: Catalogue) -> Iterator[Complaint]:
     for name, key in catalogue.keys.items():
-        for label in key.builders:
+        for number, label in enumerate(key.builders):
             if label not in catalogue.builders:
-                yield ("keys", name, "builders"), f"speaks for the builder {label!r}, which is not catalogued"
-        for uri in key.repositories:
+                yield (
+                    ("keys", name, "builders", str(number)),
+                    f"speaks for the builder {label!r}, which is not catalogued",
+                )
+        for number, uri in enumerate(key.repositories):
             if uri not in catalogue.repositories:
-                yield ("keys", name, "repositories"), f"speaks for {uri}, which is not in repositories"
+                yield ("keys", name, "repositories", str(number)), f"speaks for {uri}, which is not in repositories"
 
 
 def _output(catalogue: Catalogue, name: str, output: Output) -> Iterator[Complaint]:
@@ -60,9 +66,7 @@ def _output(catalogue: Catalogue, name: str, output: Output) -> Iterator[Complai
             (*path, "cache"),
             f"{output.cache!r} is a {cache.protocol.value} cache and the output is {output.type.value}",
         )
-    for other in output.built_from:
-        if other not in catalogue.outputs:
-            yield (*path, "built_from"), f"names the output {other!r}, which is not catalogued"
+    yield from _built_from(catalogue, path, output)
     if (output.role is Role.ALIAS) != (output.alias_of is not None):
         yield (*path, "alias_of"), "belongs to an alias, and an alias needs it"
     if output.alias_of is not None and output.alias_of not in catalogue.outputs:
@@ -71,6 +75,14 @@ def _output(catalogue: Catalogue, name: str, output: Output) -> Iterator[Complai
         yield (*path, "product"), f"names the product {output.product!r}, which is not in products"
     if output.publication is not None:
         yield from _publication(catalogue, (*path, "publication"), output, output.publication)
+
+
+def _built_from(catalogue: Catalogue, path: tuple[str, str], output: Output) -> Iterator[Complaint]:
+    for number, other in enumerate(output.built_from):
+        if other == path[-1]:
+            yield (*path, "built_from", str(number)), "names the output itself"
+        elif other not in catalogue.outputs:
+            yield (*path, "built_from", str(number)), f"names the output {other!r}, which is not catalogued"
 
 
 def _publication(

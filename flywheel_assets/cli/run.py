@@ -3,6 +3,7 @@
 import fcntl
 import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import Iterator
@@ -17,6 +18,8 @@ from flywheel_assets.domain.errors import UsageError
 from flywheel_assets.promotion.report import report
 from flywheel_assets.wiring import Settings, open_flywheel, settings
 
+HOST = "127.0.0.1"  # the webserver has no authentication
+
 
 @click.command(help="Pick up builds, gate and publish them, print the report, then serve the UI.")
 @click.option("--ui/--no-ui", "with_ui", default=True, help="Serve the Dagster UI with the sensors running.")
@@ -27,11 +30,13 @@ def run(with_ui: bool, port: int) -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     chosen = settings()
     with _alone(chosen.home):
+        if with_ui:
+            _demand_free(port)  # before minutes of work, not after
         _drain(chosen)
         if with_ui:
             from flywheel_assets.cli.serving import serve
 
-            serve(chosen, port)
+            serve(chosen, HOST, port)
 
 
 def _drain(chosen: Settings) -> None:
@@ -79,3 +84,12 @@ def _alone(home: Path) -> Iterator[None]:
             ) from error
         yield
         sys.stdout.flush()
+
+
+def _demand_free(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except (OSError, OverflowError) as error:
+            raise UsageError(f"Port {port} on {HOST} cannot be had. Choose another: make run PORT=3001.") from error

@@ -14,18 +14,16 @@ from pathlib import Path
 import dagster as dg
 
 from flywheel_assets.cli.console import console
-from flywheel_assets.domain.errors import FlywheelError, UsageError
+from flywheel_assets.domain.errors import FlywheelError
 from flywheel_assets.orchestration.drain import sweep
 from flywheel_assets.wiring import PACKAGE, Settings
 
 GRACE_SECONDS = 15
-HOST = "127.0.0.1"  # the webserver has no authentication
 PR_SET_PDEATHSIG = 1
 
 
-def serve(chosen: Settings, port: int) -> None:
+def serve(chosen: Settings, host: str, port: int) -> None:
     """Serve the UI with the sensors running until SIGINT or SIGTERM; returns when all is stopped."""
-    _demand_free(port)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.set())
@@ -39,14 +37,14 @@ def serve(chosen: Settings, port: int) -> None:
     logs = chosen.home / "logs"
     logs.mkdir(exist_ok=True)
     commands = {
-        "webserver": ("dagster-webserver", *where, "-h", HOST, "-p", str(port)),
+        "webserver": ("dagster-webserver", *where, "-h", host, "-p", str(port)),
         "daemon": ("dagster-daemon", "run", *where),
     }
     out = console()
     children = {name: _child(command, environment, logs / f"{name}.log") for name, command in commands.items()}
     try:
-        if _came_up(port, children, stop):
-            out.print(f"\nThe UI is at http://{HOST}:{port}/asset-groups, the sensors run. Ctrl-C stops both.")
+        if _came_up((host, port), children, stop):
+            out.print(f"\nThe UI is at http://{host}:{port}/asset-groups, the sensors run. Ctrl-C stops both.")
         while not stop.wait(0.5) and all(child.poll() is None for child in children.values()):
             pass
     finally:
@@ -55,15 +53,6 @@ def serve(chosen: Settings, port: int) -> None:
     if ended and not stop.is_set():
         raise FlywheelError(f"The {ended[0]} ended by itself; see {logs / ended[0]}.log.")
     out.print("Stopped.")
-
-
-def _demand_free(port: int) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError as error:
-            raise UsageError(f"Port {port} on {HOST} is taken. Choose another: make run PORT=3001.") from error
 
 
 def _child(command: tuple[str, ...], environment: dict[str, str], log: Path) -> subprocess.Popen[bytes]:
@@ -95,10 +84,10 @@ def _die_with_parent() -> Callable[[], None] | None:
     return ask
 
 
-def _came_up(port: int, children: dict[str, subprocess.Popen[bytes]], stop: threading.Event) -> bool:
+def _came_up(address: tuple[str, int], children: dict[str, subprocess.Popen[bytes]], stop: threading.Event) -> bool:
     while not stop.is_set() and all(child.poll() is None for child in children.values()):
         try:
-            with socket.create_connection((HOST, port), timeout=1):
+            with socket.create_connection(address, timeout=1):
                 return True
         except OSError:
             time.sleep(0.3)
@@ -109,16 +98,18 @@ def _end(children: dict[str, subprocess.Popen[bytes]], chosen: Settings) -> None
     """Stop runs, then both programs with their code servers, then close what could not end by itself."""
     os.environ["DAGSTER_HOME"] = str(chosen.dagster_home)
     with dg.DagsterInstance.get() as instance:
-        going = instance.get_runs(filters=dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))
-        for run in going:
-            instance.run_launcher.terminate(run.run_id)
-        for child in children.values():
-            if child.poll() is None:
-                child.terminate()
-        deadline = time.monotonic() + GRACE_SECONDS
-        for child in children.values():
-            _wait_for_group(child, deadline)
-        sweep(instance)
+        alive = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
+        try:
+            for run in instance.get_runs(filters=dg.RunsFilter(statuses=alive)):
+                instance.run_launcher.terminate(run.run_id)
+        finally:  # a run that cannot be reached any more must not keep us from ending the rest
+            for child in children.values():
+                if child.poll() is None:
+                    child.terminate()
+            deadline = time.monotonic() + GRACE_SECONDS
+            for child in children.values():
+                _wait_for_group(child, deadline)
+            sweep(instance)
 
 
 def _wait_for_group(child: subprocess.Popen[bytes], deadline: float) -> None:

@@ -61,6 +61,11 @@ class NixClosure(Closed):
         return self.by_path[self.root].nar_hash
 
     @property
+    def digests(self) -> frozenset[str]:
+        """SHA-256 (hex) of all that attestations may be about."""
+        return frozenset({self.digest.hex})
+
+    @property
     def name(self) -> str:
         """How the artifact is called in a statement's subject."""
         return self.root
@@ -84,6 +89,11 @@ class OciImage(Closed):
     def digest(self) -> Sha256:
         """The digest that a consumer pulls by."""
         return self.manifest
+
+    @property
+    def digests(self) -> frozenset[str]:
+        """SHA-256 (hex) of all that attestations may be about: the image and each platform."""
+        return frozenset({self.manifest.hex, *(digest.hex for digest in self.platforms.values())})
 
     @property
     def name(self) -> str:
@@ -120,6 +130,11 @@ class BazelOutputs(Closed):
     def digest(self) -> Sha256:
         """The CAS digest of the first output by path."""
         return min(self.files, key=lambda file: file.path).digest
+
+    @property
+    def digests(self) -> frozenset[str]:
+        """SHA-256 (hex) of all that attestations may be about: each file."""
+        return frozenset(file.digest.hex for file in self.files)
 
     @property
     def name(self) -> str:

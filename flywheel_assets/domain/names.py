@@ -35,17 +35,21 @@ Platform = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+/[a-z0-9_]+(/[a-
 """``os/architecture[/variant]`` (OCI image-spec, image index)."""
 
 
+# Control characters, and the format characters that hide text or turn it around.
+_UNSEEN = "\x00-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff"
+
+
 def _relative(path: str) -> str:
     if path.startswith("/") or {".", "..", ""} & set(path.split("/")) or "\\" in path:
         raise ValueError("is not a plain relative path")
     return path
 
 
-FilePath = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]+$", max_length=1024), AfterValidator(_relative)]
+FilePath = Annotated[str, StringConstraints(pattern=f"^[^{_UNSEEN}]+$", max_length=1024), AfterValidator(_relative)]
 """A relative path without dot segments."""
 
-Line = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]*$", max_length=500)]
-"""One printable line of text."""
+Line = Annotated[str, StringConstraints(pattern=f"^[^{_UNSEEN}]*$", max_length=500)]
+"""One line of text without control and format characters: none that could paint a terminal or turn text around."""
 
 
 def store_path_hash(path: str) -> str:

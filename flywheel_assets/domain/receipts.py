@@ -281,10 +281,11 @@ def _receipt(statement: Statement, document: str, limits: Limits) -> Receipt:
 
 def _refuse_twice(items: tuple[ResourceDescriptor, ...], document: str, field: str) -> None:
     """A name that appears twice would let one entry hide the other."""
-    names = [item.name for item in items if item.name is not None]
-    if len(set(names)) != len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise InvalidInputError(document, field, f"names {twice!r} twice", REMEDY)
+    seen: set[str] = set()
+    for name in (item.name for item in items if item.name is not None):
+        if name in seen:
+            raise InvalidInputError(document, field, f"names {name!r} twice", REMEDY)
+        seen.add(name)
 
 
 def _label(builder_id: str) -> BuilderLabel:

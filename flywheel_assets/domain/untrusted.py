@@ -39,12 +39,6 @@ def parse_json(
     def refuse_constant(name: str) -> NoReturn:
         raise InvalidInputError(document, name, "is not a JSON number (RFC 8259, section 6)", "Use a number.")
 
-    def finite(number: str) -> float:
-        value = float(number)
-        if not math.isfinite(value):
-            refuse_constant(number)
-        return value
-
     def unique_keys(pairs: list[tuple[str, Any]]) -> JsonObject:
         result: JsonObject = {}
         for key, value in pairs:
@@ -54,12 +48,19 @@ def parse_json(
         return result
 
     try:
-        value = json.loads(text, parse_constant=refuse_constant, parse_float=finite, object_pairs_hook=unique_keys)
+        value = json.loads(text, parse_constant=refuse_constant, parse_float=_finite, object_pairs_hook=unique_keys)
     except ValueError as error:
         raise InvalidInputError(document, "JSON", f"cannot be parsed: {error}", "Emit valid JSON.") from error
     if not isinstance(value, dict):
         raise InvalidInputError(document, "JSON", "is not an object", "Emit a JSON object at top level.")
     _check_strings(value, document, limits)
+    return value
+
+
+def _finite(number: str) -> float:
+    value = float(number)
+    if not math.isfinite(value):
+        raise ValueError(f"{number[:40]} is larger than any number")
     return value
 
 

@@ -6,7 +6,7 @@ The verdict classes follow Debian's migration policies (britney2, ``PolicyVerdic
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, Field, field_validator
 
 from flywheel_assets.domain.builds import BuildKey, Closed
 from flywheel_assets.domain.digests import EvidenceDigest, Sha256
@@ -63,6 +63,12 @@ class Finding(Closed):
     remedy: str = ""
     actor: str = ""
     about: About = About.ARTIFACT
+
+    @field_validator("message")
+    @classmethod
+    def _without_full_stop(cls, message: str) -> str:
+        """Whoever prints it ends the sentence."""
+        return message.removesuffix(".")
 
 
 class Verdict(Closed):

@@ -1,9 +1,12 @@
 """Phase 3, part one: is the receipt by someone who may speak for this builder and this source?"""
 
+from datetime import timedelta
+
 from flywheel_assets.domain.verdicts import Finding, Phase, VerdictClass
 from flywheel_assets.gate.case import Answer, Case, signing_keys, why_not_trusted
 
 _answer = Answer("receipt_is_authentic", Phase.INTEGRITY)
+CLOCK_SKEW = timedelta(minutes=10)
 TEMPORARILY = VerdictClass.REJECTED_TEMPORARILY
 EMIT_AGAIN = "Emit the receipt again from the job, signed with the builder's key; the same run is then judged anew."
 
@@ -11,20 +14,27 @@ EMIT_AGAIN = "Emit the receipt again from the job, signed with the builder's key
 def receipt_is_authentic(case: Case) -> Finding:
     """Signed by a key trusted for this builder and source, in its validity, for this run."""
     authentic = case.authentic
-    if len(authentic) > 1:
-        first = authentic[0].receipt
-        if any(other.receipt != first for other in authentic[1:]):
-            return _answer(
-                VerdictClass.REJECTED_PERMANENTLY,
-                "receipts-conflict",
-                "two authentic receipts for the same run say different things",
-                remedy="Build again under a new run, and find out who signed the second receipt.",
-                actor=case.builder_owner,
-            )
-    if authentic:
-        names = ", ".join(authentic[0].signatures.keys)
-        return _answer.passed(f"signed by {names} for {authentic[0].receipt.run.builder}, in its validity")
-    return _why_none(case)
+    if not authentic:
+        return _why_none(case)
+    receipt = authentic[0].receipt
+    if any(other.receipt != receipt for other in authentic):
+        return _answer(
+            VerdictClass.REJECTED_PERMANENTLY,
+            "receipts-conflict",
+            "two authentic receipts for the same run say different things",
+            remedy="Build again under a new run, and find out who signed the second receipt.",
+            actor=case.builder_owner,
+        )
+    if receipt.run.finished_at > case.now + CLOCK_SKEW:
+        return _answer(
+            TEMPORARILY,
+            "receipt-from-the-future",
+            f"the run says that it finished at {receipt.run.finished_at:%Y-%m-%d %H:%M}Z, later than now",
+            remedy="Mend the builder's clock and build again.",
+            actor=case.builder_owner,
+        )
+    names = ", ".join(authentic[0].signatures.keys)
+    return _answer.passed(f"signed by {names} for {receipt.run.builder}, in its validity")
 
 
 def _why_none(case: Case) -> Finding:

@@ -20,7 +20,7 @@ def toolchain_bootstrap_was_proven(case: Case) -> Finding:
             VerdictClass.REJECTED_TEMPORARILY,
             "bootstrap-unproven",
             f"the receipt does not show that the lane on {run.builder} installed and verified its toolchain",
-            remedy="Let the workflow install Nix itself before anything else and pass the proof to `flywheel receipt`.",
+            remedy="Build again: the workflow installs Nix first of all, and passes the proof to `flywheel receipt`.",
             actor=case.builder_owner,
         )
     if not case.believes(Claim.BOOTSTRAP):

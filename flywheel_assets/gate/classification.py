@@ -56,14 +56,20 @@ def _dependencies(case: Case) -> Finding | None:
             for attested in case.bundle.dependencies
             if attested.receipt.output == output and trusted_keys(case.catalogue, attested)
         }
+        if not named:
+            return _source(
+                PERMANENTLY,
+                "dependency-unnamed",
+                f"it is built from {output}, and the receipt names no digest of that",
+                remedy=f"Build again, and emit the receipt with --dependency {output}=<store path>@<NAR hash>.",
+                actor=case.builder_owner,
+            )
         if not named & made:
-            what = "names no" if not named else "names a"
             return _source(
                 VerdictClass.WAITING,
                 "dependency-unresolved",
-                f"it is built from {output}, and the receipt {what} digest of it"
-                + ("" if not named else " that no authentic receipt knows"),
-                remedy=f"Wait for the receipt of {output}, or emit this one with its store path and NAR hash.",
+                f"it is built from {output}, and no authentic receipt knows the digest that it names",
+                remedy=f"Wait for the receipt of {output}.",
                 actor=case.builder_owner,
             )
     return None
@@ -77,7 +83,6 @@ def rebuild_agrees(case: Case) -> Finding:
         attested.receipt
         for attested in case.bundle.witnesses
         if trusted_keys(case.catalogue, attested)
-        and attested.receipt.run.key.run != mine.run.key.run
         and attested.receipt.run.definition == mine.run.definition
         and not attested.receipt.run.source.dirty
         and not mine.run.source.dirty
@@ -92,7 +97,9 @@ def rebuild_agrees(case: Case) -> Finding:
                 remedy="Make the build reproducible (compare the two with diffoscope), then build a new revision.",
                 actor=case.owner,
             )
-    agreeing = {mine.run.builder, *(other.run.builder for other in others)}
+    # Another attempt of the same run can disagree, but it is no second opinion.
+    independent = [other for other in others if other.run.key.run != mine.run.key.run]
+    agreeing = {mine.run.builder, *(other.run.builder for other in independent)}
     wanted = case.output.builders_that_must_agree
     if len(agreeing) < wanted:
         return _rebuild(

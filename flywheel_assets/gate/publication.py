@@ -20,7 +20,7 @@ def source_order_is_kept(case: Case) -> Finding:
             VerdictClass.CANNOT_DETERMINE,
             "order-unknown",
             f"{head.build} is published, and one of the two receipts does not say when its source was committed",
-            remedy="Emit the receipt with the commit's time.",
+            remedy="Build again, and emit the receipt with the commit's time.",
             actor=case.builder_owner,
         )
     if source.committed_at < head.committed_at:

@@ -55,7 +55,9 @@ def _attested(case: Case, *, believed: bool) -> set[tuple[str, ValidationResult]
 
     With ``believed``, only those that also count as a pass: from an isolated signer or a trusted claim.
     """
-    digest = case.receipt.artifact.digest.hex
+    artifact = case.receipt.artifact
+    # A pass must be about the whole; a failure of one platform or file is a failure of the whole.
+    about = {artifact.digest.hex} if believed else artifact.digests
 
     def counts(key: TrustedKey) -> bool:
         speaks = not why_not_trusted(key, case.receipt)
@@ -64,6 +66,6 @@ def _attested(case: Case, *, believed: bool) -> set[tuple[str, ValidationResult]
     return {
         (test.outcome.validation.name, test.outcome.validation.result)
         for test in case.bundle.tests
-        if digest in {subject.hex for subject in test.outcome.subjects}
+        if about & {subject.hex for subject in test.outcome.subjects}
         and any(counts(key) for key in signing_keys(case.catalogue, test.signatures))
     }

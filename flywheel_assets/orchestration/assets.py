@@ -10,13 +10,12 @@ import dagster as dg
 
 from flywheel_assets.catalog.models import Catalogue, Output
 from flywheel_assets.domain.builds import BuildKey
-from flywheel_assets.domain.errors import FlywheelError, PromotionRefusedError
+from flywheel_assets.domain.errors import FlywheelError, PromotionRefusedError, UsageError
 from flywheel_assets.gate.explain import explain, failed
 from flywheel_assets.orchestration.checks import check_specs, evaluations
 from flywheel_assets.orchestration.keys import GROUPS, JUDGES_TAG, REREAD_TAG, Stage, asset_key, builds
 from flywheel_assets.orchestration.metadata import (
     Metadata,
-    build_metadata,
     description,
     entry_metadata,
     findings_table,
@@ -25,8 +24,9 @@ from flywheel_assets.orchestration.metadata import (
     verdict_metadata,
 )
 from flywheel_assets.orchestration.resources import Pipeline
-from flywheel_assets.orchestration.shown import shown_bases
+from flywheel_assets.orchestration.shown import shown_bases, worth_reading_again
 from flywheel_assets.promotion.judging import Judgement, judge
+from flywheel_assets.promotion.ledger import builds_of
 from flywheel_assets.promotion.publishing import promote
 
 _STAGE_SAYS = {
@@ -101,7 +101,7 @@ def _judged(catalogue: Catalogue, name: str) -> dg.AssetsDefinition:
             except FlywheelError as error:
                 problems[key] = str(error)
                 continue
-            made = _made(judgement, selected)
+            made = _made(judgement, selected, output.repository)
             for stage, (metadata, version) in made.items():
                 if one_build:  # a real output, so that what is downstream in the same run goes on
                     yield dg.MaterializeResult(
@@ -118,7 +118,8 @@ def _judged(catalogue: Catalogue, name: str) -> dg.AssetsDefinition:
                     )
             for evaluation in evaluations(context, name, output, judgement):
                 context.log_event(evaluation)
-            _observe(context, name, max(selected, key=list(Stage).index), judgement)
+            if selected:  # a run of checks alone makes nothing
+                _observe(context, name, max(selected, key=list(Stage).index), judgement, output.repository)
         if problems:
             raise dg.Failure(
                 "Could not be judged: " + "; ".join(f"{key}: {text}" for key, text in problems.items()),
@@ -130,12 +131,25 @@ def _judged(catalogue: Catalogue, name: str) -> dg.AssetsDefinition:
 
 
 def _keys_to_judge(context: dg.AssetExecutionContext, pipeline: Pipeline, name: str) -> list[str]:
-    """The keys of this run; of a range, those whose newest verdict the UI does not show yet."""
-    keys = list(context.partition_keys)
+    """The keys of this run; of a range that the sensor asked for, only those that it was asked for.
+
+    A range holds whatever was added between its ends: builds that are settled, and keys that anybody made up.
+    """
+    keys, flywheel = list(context.partition_keys), pipeline.flywheel
     if context.has_partition_key or JUDGES_TAG not in context.run.tags:
         return keys
-    shown = shown_bases(context.instance, pipeline.flywheel, name, keys)
-    return [key for key in keys if not shown[key].up_to_date]
+    try:
+        known = {str(build) for build in builds_of(flywheel, name)}
+        keys = [key for key in keys if key in known]
+        shown = shown_bases(context.instance, flywheel, name, keys)
+        again = REREAD_TAG in context.run.tags
+        return [
+            key
+            for key in keys
+            if not shown[key].up_to_date or (again and worth_reading_again(flywheel, name, BuildKey.parse(key)))
+        ]
+    except FlywheelError as error:
+        raise dg.Failure(f"No build of {name} could be judged: {error}", allow_retries=False) from error
 
 
 def _judge(context: dg.AssetExecutionContext, pipeline: Pipeline, name: str, key: str) -> Judgement:
@@ -147,42 +161,35 @@ def _judge(context: dg.AssetExecutionContext, pipeline: Pipeline, name: str, key
 
 
 def build_key(key: str) -> BuildKey:
-    """The build that a partition key names; dg.Failure for anything else: anybody can add a partition."""
+    """The build that a partition key names; UsageError for anything else: anybody can add a partition."""
     try:
         return BuildKey.parse(key)
     except ValueError as error:
-        raise dg.Failure(f"{key[:80]!r} is not a build: {error}", allow_retries=False) from error
+        raise UsageError(f"{key[:80]!r} is not a build. A build is named <run>.<attempt>.<system>.") from error
 
 
-def _made(judgement: Judgement, selected: set[Stage]) -> dict[Stage, tuple[Metadata, str]]:
+def _made(judgement: Judgement, selected: set[Stage], repository: str) -> dict[Stage, tuple[Metadata, str]]:
     """What this build may be materialized as, with metadata and data version."""
     verdict = judgement.verdict
     found: dict[Stage, tuple[Metadata, str]] = {}
     version = str(verdict.subject)
     if verdict.body_is_whole and judgement.inspection and Stage.CACHE_ENTRY in selected:
-        found[Stage.CACHE_ENTRY] = (entry_metadata(judgement, judgement.inspection), version)
+        found[Stage.CACHE_ENTRY] = (entry_metadata(judgement, judgement.inspection, repository), version)
     if verdict.validated and Stage.VALIDATED_ARTIFACT in selected:
-        found[Stage.VALIDATED_ARTIFACT] = (verdict_metadata(judgement), version)
+        found[Stage.VALIDATED_ARTIFACT] = (verdict_metadata(judgement, repository), version)
     return found
 
 
-def _observe(context: dg.AssetExecutionContext, name: str, stage: Stage, judgement: Judgement) -> None:
+def _observe(context: dg.AssetExecutionContext, name: str, stage: Stage, judgement: Judgement, repository: str) -> None:
     """The full verdict as an observation, last of a build's events: what is not observed is not shown yet."""
     context.log_event(
         dg.AssetObservation(
             asset_key(stage, name),
             partition=str(judgement.verdict.build),
             description=f"{judgement.verdict.verdict.value}: {judgement.verdict.worst.reason}",
-            metadata={**verdict_metadata(judgement), **_origin(judgement)},
+            metadata=verdict_metadata(judgement, repository),
         )
     )
-
-
-def _origin(judgement: Judgement) -> Metadata:
-    if not judgement.bundle.receipts:
-        return {}
-    origin = build_metadata(judgement.receipt.receipt)
-    return {name: origin[name] for name in ("source", "builder", "trigger", "artifact")}
 
 
 def _published(catalogue: Catalogue, name: str) -> dg.AssetsDefinition:
@@ -194,20 +201,21 @@ def _published(catalogue: Catalogue, name: str) -> dg.AssetsDefinition:
     def published(
         context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]
     ) -> dg.MaterializeResult[None]:
-        flywheel, build = pipeline.flywheel, build_key(context.partition_key)
+        flywheel, key = pipeline.flywheel, context.partition_key
         try:
-            done = promote(flywheel, name, build)
+            judgement = judge(flywheel, name, build_key(key))
+            done = promote(flywheel, name, build_key(key))
         except PromotionRefusedError as refusal:
             raise _refused(catalogue, output, refusal) from refusal
         except FlywheelError as error:
             raise dg.Failure(
-                f"{name} {build} is not published: {error}",
+                f"{name} {key[:80]} is not published: {error}",
                 metadata={"owner": catalogue.owners[output.owner].contact, "error": type(error).__name__},
                 allow_retries=False,
             ) from error
         return dg.MaterializeResult(
             asset_key=spec.key,
-            metadata=publication_metadata(done.publication, done.copied, "release.pub"),
+            metadata=publication_metadata(done.publication, done.copied, judgement.receipt.receipt, output.repository),
             data_version=dg.DataVersion(str(done.publication.artifact_digest)),
         )
 

@@ -7,9 +7,8 @@ import dagster as dg
 
 from flywheel_assets.catalog.models import Output
 from flywheel_assets.domain.verdicts import Phase, VerdictClass
-from flywheel_assets.gate.explain import explain
 from flywheel_assets.orchestration.keys import Stage, asset_key, builds
-from flywheel_assets.orchestration.metadata import findings_table
+from flywheel_assets.orchestration.metadata import explained, findings_table
 from flywheel_assets.promotion.judging import Judgement
 
 ON_ENTRY = (Phase.BOOTSTRAP, Phase.BUILD, Phase.INTEGRITY)
@@ -63,14 +62,13 @@ def evaluations(
                 continue
             findings = judgement.verdict.of_phase(phase)
             passed = bool(findings) and all(finding.verdict is VerdictClass.PASSED for finding in findings)
-            shown = [finding for finding in findings if passed or finding.verdict is not VerdictClass.PASSED]
             yield dg.AssetCheckEvaluation(
                 asset_key=asset_key(stage, name),
                 check_name=phase.value,
                 passed=passed,
                 partition=key,
                 severity=dg.AssetCheckSeverity.ERROR if phase is Phase.INTEGRITY else dg.AssetCheckSeverity.WARN,
-                description=f"{key}\n\n{explain(list(shown))}",
+                description=explained(findings),
                 metadata={"build": key, "rules": findings_table(findings)},
                 target_materialization_data=target,
             )

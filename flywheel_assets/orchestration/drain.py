@@ -18,6 +18,8 @@ from flywheel_assets.promotion.intake import Taken, take_in
 MAX_ROUNDS = 50
 ONE_BY_ONE = 60  # here a run costs half a second and keeps the order that a range run loses
 
+_AS_THE_SENSOR = {"dagster/sensor_name": "pick_up_builds"}  # shown in the UI as what asked for the run
+
 INSTANCE_SETTINGS = """\
 # Written by `flywheel run`. Edit it as you like: it is never overwritten.
 telemetry:
@@ -91,7 +93,7 @@ def drain(pipeline: Pipeline, instance: dg.DagsterInstance, said: Said) -> Drain
                 instance=instance,
                 asset_selection=list(request.asset_selection or []),
                 partition_key=request.partition_key,
-                tags={**request.tags, "dagster/run_key": request.run_key or ""},
+                tags={**request.tags, **_AS_THE_SENSOR, "dagster/run_key": request.run_key or ""},
                 raise_on_error=False,
             )
             drained.runs += 1

@@ -1,30 +1,34 @@
 """What the UI shows: metadata values, tables and descriptions, made from domain objects."""
 
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 
 import dagster as dg
 
-from flywheel_assets.catalog.models import Catalogue, Output
+from flywheel_assets.catalog.models import Catalogue, Output, Way
 from flywheel_assets.domain.inspections import Inspection
 from flywheel_assets.domain.publications import Publication
 from flywheel_assets.domain.receipts import Receipt
-from flywheel_assets.domain.verdicts import Finding, Verdict
+from flywheel_assets.domain.verdicts import Finding, Verdict, VerdictClass
 from flywheel_assets.gate.case import person
-from flywheel_assets.gate.explain import explain, failed, sentence
+from flywheel_assets.gate.explain import failed, sentence
 from flywheel_assets.promotion.judging import Judgement
 
 Metadata = Mapping[str, dg.MetadataValue]
 SHOWN_MEMBERS = 50
+RELEASE_KEY = "release.pub"  # a consumer has got it from the publisher, under whatever name
 
 
-def build_metadata(receipt: Receipt) -> Metadata:
-    """Where this came from: run, source, builder, trigger."""
+def build_metadata(receipt: Receipt, repository: str) -> Metadata:
+    """Where this came from: run, source, builder, trigger.
+
+    A receipt may be anybody's: what it names is a link only below the output's own ``repository``.
+    """
     run = receipt.run
-    commit = f"{run.source.repository}/commit/{run.source.revision}"
     return {
-        "run": dg.MetadataValue.url(run.invocation),
-        "source": dg.MetadataValue.url(commit),
+        "run": _link(run.invocation, repository),
+        "source": _link(f"{run.source.repository}/commit/{run.source.revision}", repository),
         "ref": dg.MetadataValue.text(run.source.ref),
         "dirty": dg.MetadataValue.bool(run.source.dirty),
         "builder": dg.MetadataValue.text(run.builder),
@@ -37,7 +41,11 @@ def build_metadata(receipt: Receipt) -> Metadata:
     }
 
 
-def entry_metadata(judgement: Judgement, inspection: Inspection) -> Metadata:
+def _link(url: str, repository: str) -> dg.MetadataValue:
+    return dg.MetadataValue.url(url) if url.startswith(f"{repository}/") else dg.MetadataValue.text(url)
+
+
+def entry_metadata(judgement: Judgement, inspection: Inspection, repository: str) -> Metadata:
     """What lies in the cache, as it was read."""
     seconds = (inspection.finished_at - inspection.started_at).total_seconds()
     records = [
@@ -45,7 +53,7 @@ def entry_metadata(judgement: Judgement, inspection: Inspection) -> Metadata:
         for r in inspection.readings[:SHOWN_MEMBERS]
     ]
     return {
-        **build_metadata(judgement.receipt.receipt),
+        **build_metadata(judgement.receipt.receipt, repository),
         "cache": dg.MetadataValue.text(inspection.cache),
         "members": dg.MetadataValue.table(records) if records else dg.MetadataValue.text("none"),
         "member_count": dg.MetadataValue.int(len(inspection.readings)),
@@ -55,7 +63,7 @@ def entry_metadata(judgement: Judgement, inspection: Inspection) -> Metadata:
     }
 
 
-def verdict_metadata(judgement: Judgement) -> Metadata:
+def verdict_metadata(judgement: Judgement, repository: str) -> Metadata:
     """The whole verdict, its evidence, and what would change it."""
     verdict, recorded = judgement.verdict, judgement.recorded
     return {
@@ -64,7 +72,7 @@ def verdict_metadata(judgement: Judgement) -> Metadata:
         "why": dg.MetadataValue.md(why(verdict)),
         "rules": findings_table(verdict.findings),
         "digest": dg.MetadataValue.text(str(verdict.subject) if verdict.subject else "(no authentic receipt)"),
-        "run": dg.MetadataValue.url(judgement.receipt.receipt.run.invocation) if judgement.bundle.receipts else NONE,
+        **_origin(judgement, repository),
         "verified_summary": dg.MetadataValue.text(str(recorded.vsa) if recorded.vsa else "(none signed)"),
         "evidence": dg.MetadataValue.json([str(digest) for digest in verdict.evidence]),
         "catalogue": dg.MetadataValue.text(str(verdict.catalogue)),
@@ -73,19 +81,26 @@ def verdict_metadata(judgement: Judgement) -> Metadata:
     }
 
 
-NONE = dg.MetadataValue.text("(none)")
+def _origin(judgement: Judgement, repository: str) -> Metadata:
+    if not judgement.bundle.receipts:
+        return {}
+    origin = build_metadata(judgement.receipt.receipt, repository)
+    return {name: origin[name] for name in ("run", "source", "builder", "trigger", "artifact")}
 
 
-def publication_metadata(publication: Publication, copied: Sequence[str], key_file: str) -> Metadata:
-    """Where it is published, who answers for it, and how a consumer verifies it."""
-    command = f"flywheel verify {shlex.quote(publication.reference)} --key {key_file}"
-    ownership = publication.ownership
+def publication_metadata(
+    publication: Publication, copied: Sequence[str], receipt: Receipt, repository: str
+) -> Metadata:
+    """Where it is published, where it came from, who answers for it, and how a consumer verifies it."""
+    command = f"flywheel verify {shlex.quote(publication.reference)} --key {RELEASE_KEY}"
+    ownership, origin = publication.ownership, build_metadata(receipt, repository)
     return {
         "reference": dg.MetadataValue.path(publication.reference),
+        "verify": dg.MetadataValue.md(f"`{command}`"),
+        **{name: origin[name] for name in ("source", "run", "builder")},
+        "digest": dg.MetadataValue.text(str(publication.artifact_digest)),
         "surface": dg.MetadataValue.text(publication.surface),
         "way": dg.MetadataValue.text(publication.way),
-        "digest": dg.MetadataValue.text(str(publication.artifact_digest)),
-        "verify": dg.MetadataValue.md(f"`{command}`"),
         "published_at": dg.MetadataValue.timestamp(publication.published_at),
         "bytes_read_back": dg.MetadataValue.int(publication.bytes_read_back),
         "copied_members": dg.MetadataValue.int(len(copied)),
@@ -97,7 +112,8 @@ def publication_metadata(publication: Publication, copied: Sequence[str], key_fi
 
 
 def findings_table(findings: Sequence[Finding]) -> dg.MetadataValue:
-    """One row per rule."""
+    """One row per rule, worst first. What would change it is a column only where something is to be changed."""
+    remedies = any(finding.remedy for finding in findings)
     return dg.MetadataValue.table(
         [
             dg.TableRecord(
@@ -106,46 +122,81 @@ def findings_table(findings: Sequence[Finding]) -> dg.MetadataValue:
                     "verdict": finding.verdict.value,
                     "reason": finding.reason,
                     "says": finding.message,
-                    "to_change_it": finding.remedy,
-                    "who_acts": finding.actor,
+                    **({"to_change_it": finding.remedy, "who_acts": finding.actor} if remedies else {}),
                 }
             )
-            for finding in findings
+            for finding in sorted(findings, key=lambda finding: -finding.verdict.severity)
         ]
     )
 
 
+def explained(findings: Sequence[Finding]) -> str:
+    """What one phase says, as markdown: each failed rule with what would change it and who acts.
+
+    Rules that say the same are named together. Whole digests are in the table: here they would push the rest
+    out of sight.
+    """
+    same: dict[tuple[str, ...], list[str]] = {}
+    for finding in findings:
+        if finding.verdict is not VerdictClass.PASSED:
+            said = (finding.verdict.value, finding.reason, finding.message, finding.remedy, finding.actor)
+            same.setdefault(said, []).append(finding.rule)
+    if not same:
+        return f"Every rule holds: {', '.join(finding.rule for finding in findings)}." if findings else "No rule."
+    return "\n\n".join(
+        f"**{verdict}**: {reason} ({', '.join(rules)})  \n{_inert(message)}  \n"
+        f"To change it: {_inert(remedy)}  \nWho acts: {_inert(actor)}"
+        for (verdict, reason, message, remedy, actor), rules in same.items()
+    )
+
+
+def _inert(text: str) -> str:
+    """A sentence that may quote a receipt: no links, images or markup come of it."""
+    short = re.sub(r"\b(sha256:[0-9a-f]{12})[0-9a-f]{52}\b", r"\1…", text)
+    ended = short if short.endswith((".", "…")) else f"{short}."
+    return re.sub(r"([\\\[\]<>*|])", r"\\\1", ended)
+
+
 def why(verdict: Verdict) -> str:
     """The verdict as markdown, its first line plain."""
-    return sentence(verdict) + "\n\n" + explain(failed(verdict))
+    problems = failed(verdict)
+    return _inert(sentence(verdict)) + (f"\n\n{explained(problems)}" if problems else "")
 
 
 def description(catalogue: Catalogue, name: str, output: Output, stage: str) -> str:
     """What an asset's own page says of it. The first line is plain text: lists show it raw."""
-    lines = [stage]
-    where_to_look = "cache_entry" if not output.is_candidate else "validated_artifact"
-    lines += [
-        "",
-        f"| | |\n|---|---|\n| output | `{name}` (`{output.definition}`) |",
-        f"| source | [{output.repository}]({output.repository}) |",
-        f"| cache | {output.cache} |",
-        f"| audience | {output.audience.value} |",
-        f"| owner | {person(catalogue, output.owner)} |",
-        f"| publication | {_publication(output)} |",
-        "",
-        f"Why is a build not published? On `{where_to_look}/{name}`: **Checks**, then the phase, then its history; "
-        "a line for each build, with what would change it and who acts.",
-        "",
-        f'This output alone: [`tag:"output"="{name}"`](/asset-groups~tag%3A%22output%22%3D%22{name}%22/)',
-    ]
-    return "\n".join(lines)
+    stages = ["cache_entry", *(["validated_artifact"] if output.is_candidate else [])]
+    checks = " and ".join(f"[the checks of {stage}](/assets/{stage}/{name}?view=checks)" for stage in stages)
+    rows = {
+        "output": f"{name} ({output.definition})",
+        "source": f"[{output.repository}]({output.repository})",
+        "owner": person(catalogue, output.owner),
+        "cache": f"{output.cache}, of {catalogue.owners[catalogue.surfaces[output.cache].owner].contact}",
+        "audience": output.audience.value,
+        "publication": _publication(output),
+        "consumers": output.consumption or "",
+        "clean because": output.clean_because or "",
+        "product": catalogue.products[output.product].statement if output.product else "",
+    }
+    table = [f"| {label} | {' '.join(text.split()).replace('|', '/')} |" for label, text in rows.items() if text]
+    where_to_look = (
+        f"[The lineage of {name} alone](/asset-groups~tag%3A%22output%22%3D%22{name}%22/). Why is a build not "
+        f"published? See {checks}: choose a phase, then Execution history. It has a line for each build, with what "
+        "would change it and who acts."
+    )
+    return "\n".join([stage, "", where_to_look, "", "| | |", "|---|---|", *table])
 
 
 def _publication(output: Output) -> str:
     target = output.publication
     if target is None:
         return "none: the lineage ends before it"
-    return f"{target.surface}, which this pipeline {target.way.value}; promotion is {target.promotion}"
+    how = {
+        Way.COPIES: f"copied to {target.surface} by this pipeline",
+        Way.TRIGGERS: f"released to {target.surface} by a workflow that this pipeline starts",
+        Way.OBSERVES: f"published to {target.surface} by its own workflow, verified and recorded here",
+    }
+    return f"{how[target.way]}; promotion is {target.promotion}"
 
 
 def kinds_of(output: Output) -> set[str]:

@@ -57,7 +57,7 @@ def reconcile_daily(context: dg.SensorEvaluationContext, pipeline: dg.ResourcePa
 def _result(context: dg.SensorEvaluationContext, found: Wanted, cursor: str) -> dg.SensorResult:
     for problem in found.problems:
         context.log.warning(problem)
-    nothing = dg.SkipReason("Nothing new: every build is judged on the evidence of now.")
+    nothing = dg.SkipReason("Nothing to ask for: every build is judged on the evidence of now, or is being judged.")
     return dg.SensorResult(
         run_requests=found.runs,
         asset_events=found.events,

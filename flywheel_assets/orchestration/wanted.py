@@ -13,8 +13,7 @@ import dagster as dg
 
 from flywheel_assets.catalog.models import Output
 from flywheel_assets.domain.builds import BuildKey
-from flywheel_assets.domain.errors import EvidenceError
-from flywheel_assets.domain.verdicts import VerdictClass
+from flywheel_assets.domain.errors import FlywheelError
 from flywheel_assets.orchestration.keys import (
     JUDGES_TAG,
     PUBLISHES_TAG,
@@ -25,7 +24,7 @@ from flywheel_assets.orchestration.keys import (
     builds_name,
 )
 from flywheel_assets.orchestration.metadata import build_metadata
-from flywheel_assets.orchestration.shown import shown_bases
+from flywheel_assets.orchestration.shown import shown_bases, worth_reading_again
 from flywheel_assets.promotion.flywheel import Flywheel
 from flywheel_assets.promotion.intake import TESTS, output_log
 from flywheel_assets.promotion.ledger import assemble, builds_of, last_verdict, publications
@@ -78,7 +77,7 @@ def wanted(
             unfinished = _of_output(flywheel, instance, name, found, requests)
             if len(found.runs) + len(found.events) == before and not unfinished:
                 found.settled[name] = state
-        except EvidenceError as error:
+        except FlywheelError as error:
             found.problems.append(f"{name}: {error}")
     return found
 
@@ -96,7 +95,8 @@ def _of_output(
     """Add what one output wants; True when runs for it are still under way."""
     keys = [str(build) for build in builds_of(flywheel, name)]
     present = set(instance.get_dynamic_partitions(builds_name(name)))
-    new = [key for key in keys if key not in present][: max(0, NEW_BUILDS_A_TICK - len(found.events))]
+    unseen = [key for key in keys if key not in present]
+    new = unseen[: max(0, NEW_BUILDS_A_TICK - len(found.events))]
     reported = instance.get_materialized_partitions(asset_key(Stage.BUILDER_RUN, name)) if new else set()
     found.events += [_builder_run_event(flywheel, name, key) for key in new if key not in reported]
     if new:
@@ -105,11 +105,12 @@ def _of_output(
     shown = shown_bases(instance, flywheel, name, ready)
     stale = [key for key in ready if not shown[key].up_to_date]
     if requests.reconciling:
-        stale += [key for key in ready if key not in stale and _worth_reading_again(flywheel, name, key)]
-    requests.judge(flywheel, name, stale, {key: shown[key].current for key in stale})
-    if not stale:
-        requests.publish(flywheel, name, ready)
-    return requests.under_way
+        again = [key for key in ready if worth_reading_again(flywheel, name, BuildKey.parse(key))]
+        stale += [key for key in again if key not in stale]
+    judging = requests.judge(flywheel, name, stale, {key: shown[key].current for key in stale})
+    if not judging:
+        requests.publish(flywheel, name, [key for key in ready if key not in stale])
+    return requests.under_way or len(unseen) > len(new)
 
 
 def _builder_run_event(flywheel: Flywheel, name: str, key: str) -> dg.AssetMaterialization:
@@ -118,16 +119,9 @@ def _builder_run_event(flywheel: Flywheel, name: str, key: str) -> dg.AssetMater
         asset_key(Stage.BUILDER_RUN, name),
         partition=key,
         description="Reported from its receipt; what a receipt is worth is judged by the gate.",
-        metadata=dict(build_metadata(receipts[-1].receipt)) if receipts else {},
+        metadata=dict(build_metadata(receipts[-1].receipt, flywheel.output(name).repository)) if receipts else {},
         tags={"dagster/data_version": str(receipts[-1].receipt.artifact.digest)} if receipts else {},
     )
-
-
-def _worth_reading_again(flywheel: Flywheel, name: str, key: str) -> bool:
-    """What a cache could not serve may be there by now."""
-    recorded = last_verdict(flywheel, name, BuildKey.parse(key))
-    again = {VerdictClass.REJECTED_TEMPORARILY, VerdictClass.CANNOT_DETERMINE}
-    return recorded is not None and recorded.verdict.verdict in again
 
 
 class _Requests:
@@ -140,7 +134,8 @@ class _Requests:
         self.reconciling = reconciling
         self.under_way = False
 
-    def judge(self, flywheel: Flywheel, name: str, keys: list[str], bases: dict[str, str]) -> None:
+    def judge(self, flywheel: Flywheel, name: str, keys: list[str], bases: dict[str, str]) -> bool:
+        """Ask for verdicts; False when there is nothing left that another run could settle."""
         stages = [Stage.CACHE_ENTRY, *([Stage.VALIDATED_ARTIFACT] if flywheel.output(name).is_candidate else [])]
         selection = [asset_key(stage, name) for stage in stages]
         if len(keys) > self._single_runs:
@@ -149,15 +144,15 @@ class _Requests:
             ordered = sorted(keys, key=order.index)
             subject = f"{name} {ordered[0]}..{ordered[-1]} {_short(''.join(bases[key] for key in ordered))}"
             tags = {RANGE_START: ordered[0], RANGE_END: ordered[-1]}
-            self._request(JUDGES_TAG, subject, selection, None, tags)
-            return
-        for key in keys:
-            self._request(JUDGES_TAG, f"{name} {key} {_short(bases[key])}", selection, key, {})
+            return self._request(JUDGES_TAG, subject, selection, None, tags)
+        asked = [self._request(JUDGES_TAG, f"{name} {key} {_short(bases[key])}", selection, key, {}) for key in keys]
+        return any(asked)
 
     def publish(self, flywheel: Flywheel, name: str, keys: list[str]) -> None:
         """Ask for the earliest build that may go out on its own, and for all that evidence says is published.
 
-        One at a time: what a publication changes for the next build must be judged first.
+        One at a time: what a publication changes for the next build must be judged first. One that fails again
+        and again does not hold up the others.
         """
         target = flywheel.output(name).publication
         if target is None:
@@ -172,21 +167,24 @@ class _Requests:
             automatic = target.promotion == "automatic" and recorded.verdict.publishable
             if key in published or (automatic and key not in published):
                 waiting.append((key not in published, key, str(recorded.basis)))
-        for _, key, basis in sorted(waiting)[:1]:
-            selection = [asset_key(Stage.PUBLISHED_ARTIFACT, name)]
-            self._request(PUBLISHES_TAG, f"{name} {key} {_short(basis)}", selection, key, {})
+        selection = [asset_key(Stage.PUBLISHED_ARTIFACT, name)]
+        for _, key, basis in sorted(waiting):
+            if self._request(PUBLISHES_TAG, f"{name} {key} {_short(basis)}", selection, key, {}):
+                break
 
     def _request(
         self, tag: str, subject: str, selection: list[dg.AssetKey], key: str | None, tags: dict[str, str]
-    ) -> None:
+    ) -> bool:
+        """Whether a run was asked for that has not failed too often, or is under way."""
         earlier = self._instance.get_runs(filters=dg.RunsFilter(tags={tag: subject}))
         if any(not run.is_finished for run in earlier):
             self.under_way = True
-            return
+            return True
         day = f" {self.reconciling.isoformat()}" if self.reconciling else ""
-        if not self.reconciling and len(earlier) >= ATTEMPTS:
+        exhausted = len(earlier) >= ATTEMPTS
+        if exhausted and not self.reconciling:
             self._found.problems.append(f"{subject}: {ATTEMPTS} runs did not settle it; the reconciliation tries again")
-            return
+            return False
         reread = {REREAD_TAG: "true"} if self.reconciling else {}
         run_key = f"{tag} {subject} {len(earlier) + 1}{day}"
         self._found.runs.append(
@@ -194,6 +192,7 @@ class _Requests:
                 run_key=run_key, asset_selection=selection, partition_key=key, tags={tag: subject, **reread, **tags}
             )
         )
+        return not exhausted
 
 
 def _short(text: str) -> str:

@@ -20,6 +20,8 @@ from flywheel_assets.promotion.flywheel import Flywheel
 UNROUTED = "unrouted"
 TESTS = "tests"
 RECEIPT, TEST, UNKNOWN_OUTPUT, DEAD_LETTER = "receipt", "test", "unknown-output", "dead-letter"
+# A test result is in evidence once its last subject is: the entries of all others are of this kind.
+TEST_PART = "test-part"
 
 
 def output_log(output: str) -> str:
@@ -58,8 +60,10 @@ def take_in(flywheel: Flywheel) -> Taken:
         if taken.total >= flywheel.limits.inbox_batch:
             break
         document = canonical_problem(delivery) if delivery.data is None else delivery.data
-        if EvidenceDigest.of(document) not in known:
+        digest = EvidenceDigest.of(document)
+        if digest not in known:
             _take(flywheel, delivery, document, taken)
+            known.add(digest)
     return taken
 
 
@@ -93,8 +97,10 @@ def _bury(flywheel: Flywheel, problem: InvalidInputError, evidence: EvidenceDige
 
 def _route(flywheel: Flywheel, statement: Receipt | TestOutcome, evidence: EvidenceDigest, taken: Taken) -> None:
     if isinstance(statement, TestOutcome):
-        for subject in statement.subjects:
-            flywheel.evidence.append(TESTS, TEST, subject.hex, evidence)
+        *others, last = dict.fromkeys(subject.hex for subject in statement.subjects)
+        for subject in others:
+            flywheel.evidence.append(TESTS, TEST_PART, subject, evidence)
+        flywheel.evidence.append(TESTS, TEST, last, evidence)
         taken.tests += 1
     elif statement.output in flywheel.catalogue.outputs:
         key = statement.run.key
@@ -109,6 +115,8 @@ def _route(flywheel: Flywheel, statement: Receipt | TestOutcome, evidence: Evide
 def _route_what_waited(flywheel: Flywheel, taken: Taken) -> None:
     """An output that the catalogue knows by now takes the receipts that waited for it."""
     for entry in waiting_for_catalogue(flywheel):
+        if taken.total >= flywheel.limits.inbox_batch:
+            break
         output = entry.subject.partition(" ")[0]
         if output in flywheel.catalogue.outputs:
             routed = {e.evidence for e in flywheel.evidence.entries(output_log(output))}

@@ -72,7 +72,8 @@ def judge(
     if before and before.basis == basis:
         return Judgement(bundle, before)
     verdict = evaluate(bundle, flywheel.catalogue, flywheel.clock())
-    vsa = _summarise(flywheel, verdict, receipt)
+    # Nothing is said to others on part of the evidence.
+    vsa = None if bundle.damaged else _summarise(flywheel, verdict, receipt)
     recorded = RecordedVerdict(verdict=verdict, basis=basis, vsa=vsa)
     if not bundle.damaged:
         record(flywheel, output, build, VERDICT, recorded)

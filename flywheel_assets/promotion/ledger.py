@@ -23,7 +23,7 @@ from flywheel_assets.domain.statements import canonical
 from flywheel_assets.domain.verdicts import Verdict
 from flywheel_assets.ports import LogEntry
 from flywheel_assets.promotion.flywheel import Flywheel
-from flywheel_assets.promotion.intake import RECEIPT, TEST, TESTS, is_envelope, open_statement, output_log
+from flywheel_assets.promotion.intake import RECEIPT, TEST, TEST_PART, TESTS, is_envelope, open_statement, output_log
 
 Document = TypeVar("Document", bound=Closed)
 
@@ -98,7 +98,7 @@ class _Assembly:
         entries = self._entries(output_log(self._output))
         mine = str(self._build)
         receipts = self._receipts([e for e in entries if e.kind == RECEIPT and e.subject == mine])
-        digests = {attested.receipt.artifact.digest.hex for attested in receipts}
+        digests = {digest for attested in receipts for digest in attested.receipt.artifact.digests}
         return EvidenceBundle(
             output=self._output,
             build=self._build,
@@ -154,7 +154,7 @@ class _Assembly:
     def _tests(self, digests: set[str]) -> tuple[AttestedTest, ...]:
         found = []
         for entry in self._entries(TESTS):
-            opened = self._open(entry) if entry.kind == TEST and entry.subject in digests else None
+            opened = self._open(entry) if entry.kind in {TEST, TEST_PART} and entry.subject in digests else None
             if opened and isinstance(opened[1], TestOutcome):
                 found.append(AttestedTest(evidence=entry.evidence, signatures=opened[0], outcome=opened[1]))
         return tuple(found)

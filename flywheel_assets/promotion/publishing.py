@@ -7,6 +7,7 @@ value goes on. Nothing is called published before it was read back.
 from dataclasses import dataclass
 
 from flywheel_assets.catalog.models import PublicationTarget, Way
+from flywheel_assets.domain.artifacts import same_content
 from flywheel_assets.domain.builds import BuildKey
 from flywheel_assets.domain.errors import (
     InvalidInputError,
@@ -121,19 +122,23 @@ def _proofs(flywheel: Flywheel, approved: Approved, target: PublicationTarget) -
     )
     if not checked.keys:
         raise PublicationError("The summary kept for this promotion is not signed by the release key; it was altered.")
+    kept = ReadSummary(checked.payload, "the promotion's summary")
+    promoted = kept.result == "PASSED" and PROMOTED in kept.levels
+    if not promoted or kept.resource != resource or approved.artifact.digest.hex not in kept.digests:
+        raise PublicationError("The summary kept for this promotion speaks of something else; it was replaced.")
     vsa = Proof(name="vsa", predicate_type=VSA_V1, envelope=signed)
-    return [_provenance_of_summary(flywheel, checked.payload, approved), vsa]
+    return [_provenance_of_summary(flywheel, kept, approved), vsa]
 
 
-def _provenance_of_summary(flywheel: Flywheel, payload: bytes, approved: Approved) -> Proof:
+def _provenance_of_summary(flywheel: Flywheel, kept: ReadSummary, approved: Approved) -> Proof:
     """The provenance that the summary names: a second witness of one artifact must not bring a second one."""
-    for digest in sorted(ReadSummary(payload, "the promotion's summary").inputs):
+    for digest in sorted(kept.inputs):
         document = flywheel.evidence.get(digest)
         try:
             statement = open_statement(flywheel, document, f"evidence {digest}")
         except InvalidInputError:
             continue  # an inspection
-        if isinstance(statement, Receipt) and statement.artifact.digest == approved.artifact.digest:
+        if isinstance(statement, Receipt) and same_content(statement.artifact, approved.artifact):
             return Proof(name="provenance", predicate_type=PROVENANCE_V1, envelope=document)
     return _provenance(flywheel, approved)
 
@@ -167,7 +172,7 @@ def _vouches(flywheel: Flywheel, envelope: bytes, approved: Approved) -> bool:
         return False
     return (
         isinstance(statement, Receipt)
-        and statement.artifact.digest == approved.artifact.digest
+        and same_content(statement.artifact, approved.artifact)
         and any(not why_not_trusted(flywheel.catalogue.keys[name], statement) for name in checked.keys)
     )
 
@@ -176,6 +181,8 @@ def _demand_whole(readings: tuple[Reading, ...], reference: str) -> None:
     for reading in readings:
         if reading.state is not ReadState.READ or reading.digest != reading.expected_digest or reading.index_problems:
             problem = reading.detail or (reading.index_problems[0] if reading.index_problems else reading.state.value)
+            if reading.state is ReadState.READ and reading.digest != reading.expected_digest:
+                problem = f"it is {reading.digest}, not {reading.expected_digest}"
             raise ReadBackError(f"{reference}: {reading.member} does not read back as approved: {problem}.")
     if not readings:
         raise ReadBackError(f"{reference}: nothing could be read back.")

@@ -14,17 +14,10 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from flywheel_assets.adapters.bazel.disk_cache import matching_actions
+from flywheel_assets.adapters.files import read_error
 from flywheel_assets.domain.artifacts import BazelFile, BazelOutputs
 from flywheel_assets.domain.digests import ActionDigest, CasDigest
-from flywheel_assets.domain.errors import (
-    AbsentError,
-    InvalidInputError,
-    LimitExceededError,
-    UnauthorisedError,
-    UnreadableError,
-    UsageError,
-    printable,
-)
+from flywheel_assets.domain.errors import InvalidInputError, LimitExceededError, UsageError, printable
 from flywheel_assets.domain.limits import DEFAULT_LIMITS, MIB, Limits
 from flywheel_assets.domain.statements import invalid
 
@@ -120,12 +113,8 @@ def _objects(log: Path) -> Iterator[Any]:
     try:
         with log.open(encoding="utf-8") as file:
             yield from _decoded(file, name)
-    except FileNotFoundError as error:
-        raise AbsentError(f"The execution log {name} is not there. {_REMEDY}") from error
-    except PermissionError as error:
-        raise UnauthorisedError(f"The execution log {name} may not be read by this user.") from error
     except OSError as error:
-        raise UnreadableError(f"The execution log {name} cannot be read: {error.strerror}. Try again.") from error
+        raise read_error(error, f"The execution log {name}", _REMEDY) from error
     except UnicodeDecodeError as error:
         raise InvalidInputError(name, "encoding", "is not UTF-8", _REMEDY) from error
 

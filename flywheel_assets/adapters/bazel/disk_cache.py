@@ -7,22 +7,13 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Lock
 
 from flywheel_assets.adapters.bazel.cache_files import CacheFiles
 from flywheel_assets.adapters.bazel.messages import ActionResult, Blob, parse_action_result, parse_tree
+from flywheel_assets.adapters.files import one_at_a_time, state_of
 from flywheel_assets.domain.artifacts import Artifact, BazelFile, BazelOutputs
 from flywheel_assets.domain.digests import ActionDigest, CasDigest
-from flywheel_assets.domain.errors import (
-    AbsentError,
-    FlywheelError,
-    InvalidInputError,
-    LimitExceededError,
-    ReadError,
-    UnauthorisedError,
-    UsageError,
-    printable,
-)
+from flywheel_assets.domain.errors import InvalidInputError, ReadError, UsageError, printable
 from flywheel_assets.domain.inspections import Reading, ReadState
 from flywheel_assets.domain.limits import DEFAULT_LIMITS, Limits
 from flywheel_assets.ports import Progress
@@ -45,15 +36,10 @@ class BazelDiskCache:
         """
         if not isinstance(artifact, BazelOutputs):
             raise UsageError(f"{artifact.name} is no Bazel output, and a Bazel disk cache holds nothing else.")
-        lock = Lock()
-
-        def counted(count: int) -> None:
-            with lock:
-                progress(count)
-
+        progress = one_at_a_time(progress)
         action, named = self._action(artifact)
         with ThreadPoolExecutor(_THREADS) as pool:
-            futures = [pool.submit(self._file, file, named, counted) for file in artifact.files]
+            futures = [pool.submit(self._file, file, named, progress) for file in artifact.files]
             try:
                 return (action, *(future.result() for future in futures))
             finally:
@@ -69,7 +55,7 @@ class BazelDiskCache:
             result = parse_action_result(data, f"ac/{artifact.action.hex}", self._limits)
             files = files_of(result, self._files, self._limits)
         except (ReadError, InvalidInputError) as error:
-            return Reading(member=member, state=_state_of(error), detail=str(error)[:600]), None
+            return Reading(member=member, state=state_of(error), detail=str(error)[:600]), None
         problems = _action_problems(result, files, {file.path for file in artifact.files})
         return Reading(member=member, state=ReadState.READ, size=len(data), index_problems=problems), files
 
@@ -100,7 +86,7 @@ class BazelDiskCache:
                 hasher.update(chunk)
                 progress(len(chunk))
         except (ReadError, InvalidInputError) as error:
-            return _state_of(error), "", size, str(error)[:600]
+            return state_of(error), "", size, str(error)[:600]
         state = ReadState.TRUNCATED if size < file.size else ReadState.READ
         return (ReadState.EMPTY if size == 0 else state), f"sha256:{hasher.hexdigest()}", size, ""
 
@@ -161,13 +147,3 @@ def _file_problems(file: BazelFile, named: Blob | None) -> tuple[str, ...]:
     if named.size != file.size:
         problems.append(f"The action result says {named.size:,} bytes for {file.path}, the receipt {file.size:,}.")
     return tuple(problems)
-
-
-def _state_of(error: FlywheelError) -> ReadState:
-    if isinstance(error, AbsentError):
-        return ReadState.ABSENT
-    if isinstance(error, UnauthorisedError):
-        return ReadState.UNAUTHORISED
-    if isinstance(error, LimitExceededError):
-        return ReadState.TOO_LARGE
-    return ReadState.MALFORMED if isinstance(error, InvalidInputError) else ReadState.UNREADABLE

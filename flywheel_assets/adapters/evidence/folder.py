@@ -16,8 +16,9 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import RLock
@@ -56,7 +57,7 @@ class FolderEvidence:
         self._checkpoints = checkpoints
         self._signer = signer
         self._verifier = verifier
-        self._verified: dict[str, LogEntry] = {}
+        self._verified: dict[tuple[str, int, str, str], LogEntry] = {}
         self._lock = RLock()
 
     # Blobs
@@ -104,19 +105,20 @@ class FolderEvidence:
         return tuple(sorted(found | {path.stem for path in _children(self._checkpoints) if path.suffix == ".json"}))
 
     def _chain(self, log: str) -> list[_Link]:
+        # In this order: another process may lengthen the log, and then move the checkpoint, at any time.
+        seen = self._checkpoint(log)
         files = sorted(path.name for path in _children(self._folder / "logs" / log) if not path.name.startswith("."))
         links: list[_Link] = []
-        for number, name in enumerate(files, start=1):
-            if name != f"{number:08}.json":
-                raise EvidenceMissingError(f"Entry {number} of the evidence log {log} is gone.")
+        for number in range(1, _last_number(log, files) + 1):
             data = self._read(self._entry(log, number), f"entry {number} of the evidence log {log}")
             previous = links[-1].digest if links else NOTHING_BEFORE
             links.append(_Link(self._verify(log, number, previous, data), _digest(data)))
-        self._hold_to_checkpoint(log, links)
+        self._hold_to_checkpoint(log, links, *seen)
         return links
 
     def _verify(self, log: str, number: int, previous: str, data: bytes) -> LogEntry:
-        known = _digest(data)
+        # Verified in its place: the same entry elsewhere was not.
+        known = (log, number, previous, _digest(data))
         if known in self._verified:
             return self._verified[known]
         document = f"entry {number} of the evidence log {log}"
@@ -135,15 +137,18 @@ class FolderEvidence:
 
     # Checkpoints
 
-    def _hold_to_checkpoint(self, log: str, links: list[_Link]) -> None:
+    def _checkpoint(self, log: str) -> tuple[int, str]:
+        """The last number and digest that were seen of a log."""
         path = self._checkpoints / f"{log}.json"
         try:
             seen = json.loads(path.read_bytes())
-            number, digest = int(seen["number"]), str(seen["digest"])
+            return int(seen["number"]), str(seen["digest"])
         except FileNotFoundError:
-            number, digest = 0, NOTHING_BEFORE
+            return 0, NOTHING_BEFORE
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise EvidenceCorruptError(f"The checkpoint {path} cannot be read; restore it from its backup.") from error
+
+    def _hold_to_checkpoint(self, log: str, links: list[_Link], number: int, digest: str) -> None:
         if number > len(links) or (number and links[number - 1].digest != digest):
             raise EvidenceRolledBackError(
                 f"The evidence log {log} was cut or rewritten: entry {number} is not what was seen before."
@@ -154,10 +159,9 @@ class FolderEvidence:
     def _remember(self, log: str, number: int, digest: str) -> None:
         """Move the checkpoint forward, never back: another process may be ahead."""
         with self._exclusive(self._checkpoints / ".lock"):
-            path = self._checkpoints / f"{log}.json"
-            if path.exists() and json.loads(path.read_bytes())["number"] >= number:
+            if self._checkpoint(log)[0] >= number:
                 return
-            self._write(path, canonical({"number": number, "digest": digest}))
+            self._write(self._checkpoints / f"{log}.json", canonical({"number": number, "digest": digest}))
 
     # Slots and claims
 
@@ -182,8 +186,12 @@ class FolderEvidence:
 
     @contextmanager
     def _exclusive(self, path: Path) -> Iterator[int]:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("ab") as stream:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            stream = path.open("ab")
+        except OSError as error:
+            raise _unwritable(path, error) from error
+        with stream:
             fcntl.flock(stream, fcntl.LOCK_EX)
             yield os.fstat(stream.fileno()).st_ino
 
@@ -213,17 +221,37 @@ class FolderEvidence:
                 stream.flush()
                 os.fsync(stream.fileno())
             if once:
-                os.link(temporary, path)
-                temporary.unlink()
-            else:
-                temporary.replace(path)
-        except FileExistsError:
-            temporary.unlink()
-            return False
+                return _link(temporary, path)
+            temporary.replace(path)
         except OSError as error:
-            temporary.unlink(missing_ok=True)
-            raise UnreadableError(f"The evidence store cannot be written ({path}): {error.strerror}.") from error
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            raise _unwritable(path, error) from error
         return True
+
+
+def _link(temporary: Path, path: Path) -> bool:
+    """Give the file its name; False when that is already taken."""
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        return False
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
+    return True
+
+
+def _unwritable(path: Path, error: OSError) -> UnreadableError:
+    return UnreadableError(f"The evidence store cannot be written ({path}): {error.strerror}.")
+
+
+def _last_number(log: str, files: list[str]) -> int:
+    """The highest number among the entries' names: a listing may miss what is added while it is made."""
+    for number, name in enumerate(files, start=1):
+        if not re.fullmatch(r"\d{8}\.json", name):
+            raise EvidenceMissingError(f"Entry {number} of the evidence log {log} is gone.")
+    return int(files[-1].removesuffix(".json")) if files else 0
 
 
 def _payload(log: str, entry: LogEntry, previous: str) -> bytes:

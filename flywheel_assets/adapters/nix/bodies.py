@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
+from flywheel_assets.adapters.files import CHUNK
 from flywheel_assets.domain.digests import FileHash, NarHash
 from flywheel_assets.domain.inspections import ReadState
 from flywheel_assets.domain.limits import DEFAULT_LIMITS, MIB, Limits
@@ -20,7 +21,6 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-CHUNK = MIB
 COMPRESSIONS = ("none", "zstd", "xz", "bzip2")
 _DECODE_ERRORS = (zstd.ZstdError, lzma.LZMAError, OSError, ValueError, EOFError)
 Sink = Callable[[bytes], object]

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from threading import Lock
 
+from flywheel_assets.adapters.files import one_at_a_time, reporting
 from flywheel_assets.adapters.nix.bodies import read_body
 from flywheel_assets.adapters.nix.closure import Expected, members, nix_closure, vouched
-from flywheel_assets.adapters.nix.folder import Folder, relative_name
+from flywheel_assets.adapters.nix.folder import cache_folder, relative_name
 from flywheel_assets.adapters.nix.narinfo import NarInfo, parse_narinfo
 from flywheel_assets.adapters.nix.readings import failed, judged
 from flywheel_assets.adapters.nix.signatures import public_key
@@ -46,7 +46,7 @@ class NixCache:
     ) -> None:
         for key in upstream_keys:
             public_key(key)
-        self._folder = Folder(folder)
+        self._folder = cache_folder(folder)
         self._keys = upstream_keys
         self._limits = limits
         self._store_dir = store_dir
@@ -64,7 +64,7 @@ class NixCache:
             return tuple(failed(path, wanted[path], error) for path in sorted(wanted))
         readings: dict[str, Reading] = {}
         with ThreadPoolExecutor(WORKERS, "nix-cache") as pool:
-            read = partial(self._read, in_turn(progress))
+            read = partial(self._read, one_at_a_time(progress))
             while wanted:
                 room = self._limits.closure_members - len(readings)
                 wave = sorted(wanted)
@@ -120,21 +120,3 @@ class NixCache:
     def _one_too_many(self, path: str) -> Reading:
         detail = f"the closure has over {self._limits.closure_members:,} paths; this one and others were not read"
         return Reading(member=path, state=ReadState.TOO_LARGE, detail=detail)
-
-
-def in_turn(progress: Progress) -> Progress:
-    """``progress`` for several threads, which then enter it one after the other."""
-    lock = Lock()
-
-    def report(count: int) -> None:
-        with lock:
-            progress(count)
-
-    return report
-
-
-def reporting(chunks: Iterator[bytes], progress: Progress) -> Iterator[bytes]:
-    """The chunks, their sizes told as they pass."""
-    for chunk in chunks:
-        progress(len(chunk))
-        yield chunk

@@ -4,11 +4,13 @@ import hashlib
 import sys
 from collections.abc import Callable
 
+from flywheel_assets.adapters.files import reporting
 from flywheel_assets.adapters.nix.bodies import Body, read_body
-from flywheel_assets.adapters.nix.cache import NixCache, reporting
+from flywheel_assets.adapters.nix.cache import NixCache
 from flywheel_assets.adapters.nix.closure import Expected
 from flywheel_assets.adapters.nix.durable import DurableFolder
 from flywheel_assets.adapters.nix.narinfo import NarInfo
+from flywheel_assets.adapters.writing import publishing
 from flywheel_assets.domain.digests import FileHash
 from flywheel_assets.domain.errors import PublicationError, UnreadableError
 from flywheel_assets.domain.inspections import ReadState
@@ -49,7 +51,8 @@ def copy_nar(
         file_hash, file_size = packer.finish() if packer else (body.file_hash, body.file_size)
         suffix = _PASSED_THROUGH[info.compression] if passed else "zst"
         name = f"nar/{file_hash.nix32.removeprefix('sha256:')}.nar.{suffix}"
-        draft.keep(name)
+        with publishing(target.path / name):
+            draft.keep(target.path / name)
     return NarInfo(
         store_path=expected.path,
         url=name,

@@ -8,10 +8,11 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from flywheel_assets.adapters.files import Folder
 from flywheel_assets.adapters.nix.cache import NixCache
-from flywheel_assets.adapters.nix.folder import Folder
+from flywheel_assets.adapters.nix.folder import cache_folder
 from flywheel_assets.adapters.nix.narinfo import NarInfo
-from flywheel_assets.domain.errors import InvalidInputError, LimitExceededError, UsageError, printable
+from flywheel_assets.domain.errors import AbsentError, InvalidInputError, LimitExceededError, UsageError, printable
 from flywheel_assets.domain.limits import DEFAULT_LIMITS, Limits
 from flywheel_assets.domain.names import STORE_PATH, store_path_hash
 
@@ -66,14 +67,17 @@ def read_surface(folder: Path, store_path: str, limits: Limits = DEFAULT_LIMITS)
     return Published(
         root=found[store_path],
         narinfos=tuple(found[path] for path in sorted(found)),
-        attestations=attestations(Folder(folder), store_path, limits),
+        attestations=attestations(cache_folder(folder), store_path, limits),
     )
 
 
 def attestations(folder: Folder, root: str, limits: Limits) -> tuple[bytes, ...]:
     """The envelopes beside ``root``, sorted by name; none when none were attached. Raises as ``Folder.read``."""
     below = f"{ATTESTATIONS}/{store_path_hash(root)}"
-    names = [name for name in folder.names(below) if _PROOF.fullmatch(name)]
+    try:
+        names = [name for name in folder.names(below) if _PROOF.fullmatch(name)]
+    except AbsentError:
+        return ()
     if len(names) > limits.validations:
         problem = f"{len(names):,} files, and at most {limits.validations:,} are read"
         raise LimitExceededError(str(folder.path / below), "attestations", problem, "Remove what is foreign.")

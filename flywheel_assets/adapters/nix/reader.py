@@ -1,7 +1,7 @@
 """A published closure as a consumer meets it: ``file://<folder>#<store path>``."""
 
 from flywheel_assets.adapters.nix.cache import NixCache
-from flywheel_assets.adapters.nix.folder import Folder
+from flywheel_assets.adapters.nix.folder import cache_folder
 from flywheel_assets.adapters.nix.published import attestations, parse_reference
 from flywheel_assets.domain.artifacts import Artifact
 from flywheel_assets.domain.inspections import Reading
@@ -24,7 +24,7 @@ class PublishedClosure:
     def proofs(self) -> tuple[bytes, ...]:
         """The envelopes in the attestations folder of the path."""
         NixCache(self._folder, (), self._limits).check_store_dir()
-        return attestations(Folder(self._folder), self._path, self._limits)
+        return attestations(cache_folder(self._folder), self._path, self._limits)
 
     def read(self, artifact: Artifact, progress: Progress) -> tuple[Reading, ...]:
         """Every member, its narinfo and its whole NAR."""

@@ -1,16 +1,10 @@
 """Readings: what a NAR's file turned out to be beside what its path must be. Pure."""
 
+from flywheel_assets.adapters.files import state_of
 from flywheel_assets.adapters.nix.bodies import Body
 from flywheel_assets.adapters.nix.closure import Expected, differences
 from flywheel_assets.adapters.nix.narinfo import NarInfo
-from flywheel_assets.domain.errors import (
-    AbsentError,
-    InvalidInputError,
-    LimitExceededError,
-    ReadError,
-    UnauthorisedError,
-    printable,
-)
+from flywheel_assets.domain.errors import InvalidInputError, ReadError, printable
 from flywheel_assets.domain.inspections import Reading, ReadState
 
 
@@ -32,15 +26,9 @@ def judged(path: str, wanted: Expected | None, info: NarInfo, body: Body) -> Rea
 
 def failed(path: str, expected: Expected | None, error: ReadError | InvalidInputError) -> Reading:
     """The reading of a path that could not be read at all."""
-    states = {
-        AbsentError: ReadState.ABSENT,
-        UnauthorisedError: ReadState.UNAUTHORISED,
-        LimitExceededError: ReadState.TOO_LARGE,
-        InvalidInputError: ReadState.MALFORMED,
-    }
     return Reading(
         member=path,
-        state=states.get(type(error), ReadState.UNREADABLE),
+        state=state_of(error),
         expected_digest=str(expected.nar_hash) if expected else "",
         expected_size=expected.nar_size if expected else None,
         detail=printable(str(error), 600),

@@ -10,7 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
-from flywheel_assets.adapters.nix.cache import CACHE_INFO, WORKERS, NixCache, in_turn
+from flywheel_assets.adapters.files import one_at_a_time
+from flywheel_assets.adapters.nix.cache import CACHE_INFO, WORKERS, NixCache
 from flywheel_assets.adapters.nix.closure import (
     Expected,
     in_reference_order,
@@ -86,7 +87,7 @@ class NixCacheSurface:
         paths = self._closure(plan.release)
         self._target.make("nar", STAGED)
         self._target.sweep()
-        copy = partial(self._copy_one, in_turn(progress))
+        copy = partial(self._copy_one, one_at_a_time(progress))
         with ThreadPoolExecutor(WORKERS, "nix-copy") as pool:
             for _ in pool.map(copy, [paths[path] for path in plan.missing]):
                 pass

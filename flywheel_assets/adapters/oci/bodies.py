@@ -4,19 +4,12 @@ import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from threading import Lock
 from typing import TypeVar
 
+from flywheel_assets.adapters.files import state_of
 from flywheel_assets.adapters.oci.layout import OciLayout
 from flywheel_assets.domain.digests import Sha256
-from flywheel_assets.domain.errors import (
-    AbsentError,
-    FlywheelError,
-    InvalidInputError,
-    LimitExceededError,
-    ReadError,
-    UnauthorisedError,
-)
+from flywheel_assets.domain.errors import InvalidInputError, ReadError
 from flywheel_assets.domain.inspections import Reading, ReadState
 from flywheel_assets.ports import Progress
 
@@ -48,17 +41,6 @@ class Body:
             index_problems=tuple(problems),
             detail=self.detail[:600],
         )
-
-
-def state_of(error: FlywheelError) -> ReadState:
-    """The state that stands for an error of reading."""
-    if isinstance(error, AbsentError):
-        return ReadState.ABSENT
-    if isinstance(error, UnauthorisedError):
-        return ReadState.UNAUTHORISED
-    if isinstance(error, LimitExceededError):
-        return ReadState.TOO_LARGE
-    return ReadState.MALFORMED if isinstance(error, InvalidInputError) else ReadState.UNREADABLE
 
 
 def read_body(
@@ -104,14 +86,3 @@ def in_parallel(function: Callable[[Item], Result], items: Iterable[Item]) -> li
             return [future.result() for future in futures]
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
-
-
-def one_at_a_time(progress: Progress) -> Progress:
-    """``progress`` for several threads: callers' counters and bars need not be thread-safe."""
-    lock = Lock()
-
-    def call(count: int) -> None:
-        with lock:
-            progress(count)
-
-    return call

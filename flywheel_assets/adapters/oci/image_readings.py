@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Mapping
 
-from flywheel_assets.adapters.oci.bodies import Body, one_at_a_time, read_bodies, state_of
+from flywheel_assets.adapters.files import one_at_a_time, state_of
+from flywheel_assets.adapters.oci.bodies import Body, read_bodies
 from flywheel_assets.adapters.oci.documents import Index, Manifest
 from flywheel_assets.adapters.oci.layout import OciLayout
 from flywheel_assets.adapters.oci.tree import Node, TreeReader, blobs_of

@@ -10,11 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from flywheel_assets.adapters.files import Folder
 from flywheel_assets.adapters.oci import layout_index, writing
 from flywheel_assets.adapters.oci.documents import ChildDescriptor
-from flywheel_assets.adapters.oci.files import chunks_of, open_below, write_error
+from flywheel_assets.adapters.writing import publishing
 from flywheel_assets.domain.digests import Sha256
-from flywheel_assets.domain.errors import AbsentError, InvalidInputError, LimitExceededError, PublicationError
+from flywheel_assets.domain.errors import AbsentError, InvalidInputError, PublicationError
 from flywheel_assets.domain.limits import DEFAULT_LIMITS, KIB, Limits
 from flywheel_assets.domain.untrusted import JsonObject, parse_json
 
@@ -31,6 +32,7 @@ class OciLayout:
     def __init__(self, folder: Path, repository: str = "", limits: Limits = DEFAULT_LIMITS) -> None:
         self._folder = Path(os.path.abspath(folder))  # noqa: PTH100 - resolve() would follow links
         self._below = tuple(repository.split("/")) if repository else ()
+        self._files = Folder(self._folder, remedy="Put a plain file into plain folders.")
         self._limits = limits
         if _RESERVED & set(self._below):
             raise InvalidInputError(
@@ -46,7 +48,7 @@ class OciLayout:
 
     def check(self) -> None:
         """Raises AbsentError or InvalidInputError when this is no image layout of a known version."""
-        data = self._read_file("oci-layout", 4 * KIB)
+        data = self._files.read(self._name("oci-layout"), 4 * KIB)
         fields = parse_json(data, str(self.path / "oci-layout"), limits=self._limits)
         if fields.get("imageLayoutVersion") != layout_index.LAYOUT_VERSION:
             raise InvalidInputError(
@@ -59,18 +61,13 @@ class OciLayout:
     def blob_size(self, digest: Sha256) -> int | None:
         """Size in bytes of the blob's file; None when there is none. ReadError when that cannot be told."""
         try:
-            file = open_below(self._folder, *self._below, "blobs", "sha256", digest.hex)
+            return self._files.size(self._name("blobs", "sha256", digest.hex))
         except AbsentError:
             return None
-        try:
-            return os.fstat(file).st_size
-        finally:
-            os.close(file)
 
     def open_blob(self, digest: Sha256) -> Iterator[bytes]:
         """The blob in chunks of at most 1 MiB, unverified. Errors come with the first chunk."""
-        file = open_below(self._folder, *self._below, "blobs", "sha256", digest.hex)
-        yield from chunks_of(file, str(digest))
+        return self._files.chunks(self._name("blobs", "sha256", digest.hex))
 
     def tag(self, name: str) -> ChildDescriptor | None:
         """What ``name`` points to in index.json, unverified; None when nothing carries that name."""
@@ -78,24 +75,18 @@ class OciLayout:
 
     def index(self) -> JsonObject:
         """index.json, re-read. AbsentError when there is none."""
-        data = self._read_file("index.json", self._limits.manifest_bytes)
+        data = self._files.read(self._name("index.json"), self._limits.manifest_bytes)
         return layout_index.parse_layout_index(data, str(self.path / "index.json"), self._limits)
 
-    def _read_file(self, name: str, bound: int) -> bytes:
-        document = str(self.path / name)
-        data = bytearray()
-        for chunk in chunks_of(open_below(self._folder, *self._below, name), document):
-            data += chunk
-            if len(data) > bound:
-                raise LimitExceededError(document, "size", f"is over {bound:,} bytes", "Make it smaller.")
-        return bytes(data)
+    def _name(self, *steps: str) -> str:
+        return "/".join((*self._below, *steps))
 
     # --- writing; the operating system's refusals are PublicationErrors ---
 
     def prepare(self) -> None:
         """Make this an image layout unless it is one; PublicationError when a link leads it elsewhere."""
         blobs = self.path / "blobs" / "sha256"
-        try:
+        with publishing(self.path):
             blobs.mkdir(parents=True, exist_ok=True)
             (self.path / writing.PRIVATE).mkdir(exist_ok=True)
             inside = self._folder.resolve(strict=True).joinpath(*self._below)
@@ -108,8 +99,6 @@ class OciLayout:
                 ):
                     if not (self.path / name).exists():
                         writing.replace(self.path, name, content)
-        except OSError as error:
-            raise write_error(error, str(self.path)) from error
         self.check()
 
     def has_blob(self, digest: Sha256, size: int) -> bool:
@@ -122,16 +111,18 @@ class OciLayout:
         PublicationError when the bytes are not ``size`` bytes under ``digest``; nothing is kept of them then.
         """
         part = self.path / writing.PRIVATE / f"{digest.hex}.part"
-        try:
-            # Two writers of one blob take turns; the second then finds it there.
-            with writing.exclusive(self.path, part.name) as file, writing.removed_unless_moved(part) as moved:
-                if self.has_blob(digest, size):
-                    return False
-                writing.write_verified(file, chunks, digest, size)
-                writing.move(part, self.path / "blobs" / "sha256" / digest.hex)
-                moved()
-        except OSError as error:
-            raise write_error(error, str(self.path / "blobs" / "sha256" / digest.hex)) from error
+        blob = self.path / "blobs" / "sha256" / digest.hex
+        # Two writers of one blob take turns; the second then finds it there.
+        with (
+            publishing(blob),
+            writing.exclusive(self.path, part.name) as file,
+            writing.removed_unless_moved(part) as moved,
+        ):
+            if self.has_blob(digest, size):
+                return False
+            writing.write_verified(file, chunks, digest, size)
+            writing.move(part, blob)
+            moved()
         return True
 
     def set_names(
@@ -148,11 +139,8 @@ class OciLayout:
     @contextmanager
     def locked(self, name: str) -> Iterator[None]:
         """Hold a lock of this layout against other threads and processes of this project."""
-        try:
-            with writing.exclusive(self.path, f"{name}.lock"):
-                yield
-        except OSError as error:
-            raise write_error(error, str(self.path / writing.PRIVATE)) from error
+        with publishing(self.path / writing.PRIVATE), writing.exclusive(self.path, f"{name}.lock"):
+            yield
 
     def _rename(self, wanted: Mapping[str, Mapping[str, Any]], moving: Collection[str], *, keep_replaced: bool) -> None:
         index = self.index()

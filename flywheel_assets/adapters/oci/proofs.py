@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from flywheel_assets.adapters.oci.bodies import Body, read_body, state_of
+from flywheel_assets.adapters.files import state_of
+from flywheel_assets.adapters.oci.bodies import Body, read_body
 from flywheel_assets.adapters.oci.documents import (
     OCI_INDEX,
     BlobDescriptor,

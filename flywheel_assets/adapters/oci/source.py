@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from flywheel_assets.adapters.oci.bodies import Body, state_of
+from flywheel_assets.adapters.files import state_of
+from flywheel_assets.adapters.oci.bodies import Body
 from flywheel_assets.adapters.oci.image_readings import image_readings
 from flywheel_assets.adapters.oci.layout import OciLayout
 from flywheel_assets.domain.artifacts import Artifact, OciImage

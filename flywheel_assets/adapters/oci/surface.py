@@ -8,8 +8,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from flywheel_assets.adapters.files import one_at_a_time, reporting, state_of
 from flywheel_assets.adapters.oci import layout_index, proofs
-from flywheel_assets.adapters.oci.bodies import Body, in_parallel, one_at_a_time, read_body, state_of
+from flywheel_assets.adapters.oci.bodies import Body, in_parallel, read_body
 from flywheel_assets.adapters.oci.image_readings import image_readings
 from flywheel_assets.adapters.oci.layout import OciLayout
 from flywheel_assets.adapters.oci.referrers import Descriptor
@@ -64,7 +65,7 @@ class OciLayoutSurface:
         progress = one_at_a_time(progress)
 
         def put(blob: tuple[Sha256, int]) -> None:
-            target.put_blob(_counted(source.open_blob(blob[0]), progress), *blob)
+            target.put_blob(reporting(source.open_blob(blob[0]), progress), *blob)
 
         with _refusals():
             wanted = self._wanted(image, target)
@@ -167,9 +168,3 @@ def _refusals() -> Iterator[None]:
         yield
     except InvalidInputError as error:
         raise PublicationError(str(error)) from error
-
-
-def _counted(chunks: Iterator[bytes], progress: Progress) -> Iterator[bytes]:
-    for chunk in chunks:
-        progress(len(chunk))
-        yield chunk

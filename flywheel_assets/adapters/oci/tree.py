@@ -6,7 +6,8 @@ What does not match its digest is reported and never followed: its children woul
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from flywheel_assets.adapters.oci.bodies import Body, read_body, state_of
+from flywheel_assets.adapters.files import state_of
+from flywheel_assets.adapters.oci.bodies import Body, read_body
 from flywheel_assets.adapters.oci.documents import (
     IMAGE_CONFIGS,
     NO_PLATFORM,

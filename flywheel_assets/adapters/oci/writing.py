@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from flywheel_assets.adapters.oci.files import sync_folder
+from flywheel_assets.adapters.writing import sync_folder, write_atomically
 from flywheel_assets.domain.digests import Sha256
 from flywheel_assets.domain.errors import PublicationError
 
@@ -90,17 +90,13 @@ def write_all(file: int, data: bytes) -> None:
 
 def move(part: Path, target: Path) -> None:
     """Rename onto ``target``, durably."""
-    part.rename(target)
+    part.replace(target)
     sync_folder(target.parent)
 
 
 def replace(layout: Path, name: str, data: bytes) -> None:
     """Replace ``layout/name`` in one step. The caller holds the lock, so one temporary name is enough."""
     part = layout / PRIVATE / f"{name}.part"
-    file = os.open(part, _OPEN | os.O_TRUNC, 0o644)
-    try:
-        write_all(file, data)
-        os.fsync(file)
-    finally:
-        os.close(file)
-    move(part, layout / name)
+    part.unlink(missing_ok=True)  # a dead process may have left one
+    write_atomically(layout / name, data, mode=0o644, temporary=part)
+    sync_folder(layout)

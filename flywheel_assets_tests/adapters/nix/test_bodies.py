@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from backports import zstd
 
-from flywheel_assets.adapters.nix.bodies import CHUNK, Body, read_body
+from flywheel_assets.adapters.files import CHUNK
+from flywheel_assets.adapters.nix.bodies import Body, read_body
 from flywheel_assets.domain.digests import FileHash, NarHash
 from flywheel_assets.domain.inspections import ReadState
 from flywheel_assets.domain.limits import MIB, Limits

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from flywheel_assets.adapters.oci import writing
 from flywheel_assets.adapters.oci.builder import image_in_layout
 from flywheel_assets.adapters.oci.layout import OciLayout
 from flywheel_assets.adapters.oci.source import OciStaging
@@ -175,20 +174,21 @@ def test_a_copy_that_stops_anywhere_is_completed_by_another(
     assert is_sound(surface.read_back(release, nothing))
 
 
-def dying_at(step: int, *, after: bool) -> Callable[[Path, Path], None]:
-    """A move that stops the process at its ``step``-th call, before or after it moved."""
+def dying_at(step: int, *, after: bool) -> Callable[[Path, Path], Path]:
+    """A rename that stops the process at its ``step``-th call, before or after it moved."""
     calls = itertools.count(1)
-    whole = writing.move
+    whole = Path.replace
 
-    def move(part: Path, place: Path) -> None:
+    def replace(part: Path, place: Path) -> Path:
         call = next(calls)
         if call == step and not after:
             raise StoppedError
-        whole(part, place)
+        moved = whole(part, place)
         if call == step:
             raise StoppedError
+        return moved
 
-    return move
+    return replace
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before a rename", "after a rename"])
@@ -196,12 +196,12 @@ def test_a_process_that_dies_at_any_rename_leaves_nothing_half_named(
     surface: OciLayoutSurface, image: OciImage, target: Path, monkeypatch: pytest.MonkeyPatch, *, after: bool
 ) -> None:
     release = release_of(image, "v1", "v2")
-    whole = writing.move
+    whole = Path.replace
     step = 0
     while True:
         step += 1
         dying = dying_at(step, after=after)
-        monkeypatch.setattr(writing, "move", dying)
+        monkeypatch.setattr(Path, "replace", dying)
         try:
             publish(surface, release)
         except StoppedError:
@@ -212,7 +212,7 @@ def test_a_process_that_dies_at_any_rename_leaves_nothing_half_named(
         else:
             break
         finally:
-            monkeypatch.setattr(writing, "move", whole)
+            monkeypatch.setattr(Path, "replace", whole)
         publish(surface, release)
         assert is_sound(surface.read_back(release, nothing))
         assert len(surface.proofs(release)) == len(PROOFS)

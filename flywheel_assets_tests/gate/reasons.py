@@ -1,0 +1,338 @@
+"""Every reason code of the gate: whose it is, which verdicts it comes with, and what people are told of it.
+
+docs/reasons.md is ``render()``; write it anew with ``python -m flywheel_assets_tests.gate.reasons``.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from flywheel_assets.domain.verdicts import VerdictClass
+
+PASSED, WAITING = VerdictClass.PASSED, VerdictClass.WAITING
+APPROVAL, CANNOT = VerdictClass.NEEDS_APPROVAL, VerdictClass.CANNOT_DETERMINE
+TEMPORARILY, PERMANENTLY = VerdictClass.REJECTED_TEMPORARILY, VerdictClass.REJECTED_PERMANENTLY
+PAGE = Path(__file__).parents[2] / "docs" / "reasons.md"
+
+BUILDER, CACHE = "owner of the builder path", "owner of the cache"
+OUTPUT, CATALOGUE = "owner of the output", "owner of the output, in the catalogue"
+NOBODY = "nobody"
+
+
+@dataclass(frozen=True)
+class Reason:
+    """One row of docs/reasons.md."""
+
+    rules: str
+    verdict: VerdictClass | tuple[VerdictClass, ...]
+    meaning: str
+    change: str
+    actor: str
+
+    @property
+    def verdicts(self) -> frozenset[VerdictClass]:
+        """The verdict classes that the code comes with."""
+        return frozenset({self.verdict} if isinstance(self.verdict, VerdictClass) else self.verdict)
+
+
+TRANSIENT, USE, AUTHENTIC = "output_is_not_transient", "use_is_intended", "receipt_is_authentic"
+BOOTSTRAP, KNOWN, REBUILD = "toolchain_bootstrap_was_proven", "builder_is_known", "rebuild_agrees"
+CLOSURE, BODY, GREEN = "closure_is_complete", "whole_body_matches_digest", "validation_is_green"
+SOURCE, ORDER, AUTHORITY = "source_can_be_reidentified", "source_order_is_kept", "release_authority_holds"
+SURFACE, OWNERSHIP, WHOLE = "durable_surface_exists", "ownership_is_documented", "evidence_is_whole"
+
+REPEAT = "Emit the receipt of the same run again, signed with the builder's key."
+ANEW = "Build again under a new run."
+CLEAN = "Build again from a clean checkout with locked inputs."
+TRUST = "Sign with a key that is isolated from the job, or trust the builder's claim in the catalogue."
+REFILL = "Push it to the cache again; it is read anew."
+INVESTIGATE = "Find out who pushed to the cache, then build again under a new run."
+UNLESS = "Nothing, unless its role in the catalogue is wrong."
+LABELS = f"{BUILDER}, {CATALOGUE}"
+
+REASONS: dict[str, Reason] = {
+    "holds": Reason("every rule", PASSED, "What the rule asks for is so.", "Nothing has to.", NOBODY),
+    "no-authentic-receipt": Reason(
+        f"{BOOTSTRAP}, {KNOWN}, {REBUILD}, {CLOSURE}, {BODY}, {GREEN}, {SOURCE}, {ORDER}, {OWNERSHIP}, {TRANSIENT}",
+        CANNOT,
+        "Nobody who may speak for the build signed its receipt, so nothing in it is looked at.",
+        f"See {AUTHENTIC}, which says why.",
+        "the builder",
+    ),
+    # output_is_not_transient
+    "alias": Reason(TRANSIENT, PERMANENTLY, "It is another name of an output.", "Promote that output itself.", NOBODY),
+    "check": Reason(TRANSIENT, PERMANENTLY, "It proves something; it is nothing to distribute.", UNLESS, NOBODY),
+    "shell": Reason(TRANSIENT, PERMANENTLY, "It equips a shell; it is nothing to distribute.", UNLESS, NOBODY),
+    "export": Reason(TRANSIENT, PERMANENTLY, "It is a manual export of an output.", UNLESS, NOBODY),
+    "debug": Reason(TRANSIENT, PERMANENTLY, "It is debug output.", UNLESS, NOBODY),
+    "installation-local": Reason(TRANSIENT, PERMANENTLY, "It fits one installation only.", UNLESS, NOBODY),
+    "pull-request": Reason(
+        TRANSIENT, PERMANENTLY, "A pull request started the run: it shows a proposal.", "Merge it.", OUTPUT
+    ),
+    "fork": Reason(TRANSIENT, PERMANENTLY, "It was started from a fork: it shows a proposal.", "Merge it.", OUTPUT),
+    "trigger-claim-untrusted": Reason(
+        TRANSIENT, TEMPORARILY, "Only the job itself says what started it.", TRUST, BUILDER
+    ),
+    # use_is_intended
+    "acceleration-only": Reason(USE, PERMANENTLY, "It is there to accelerate CI.", "Nothing.", NOBODY),
+    "internal-use": Reason(
+        USE, PERMANENTLY, "The catalogue means it for internal use.", "Another `audience`.", CATALOGUE
+    ),
+    "use-undecided": Reason(
+        USE, APPROVAL, "Nobody has decided for whom it is meant.", "Give it an `audience`.", CATALOGUE
+    ),
+    "consumption-undocumented": Reason(
+        USE, TEMPORARILY, "Nothing says how it is consumed.", "Say so under `consumption`.", CATALOGUE
+    ),
+    # receipt_is_authentic
+    "receipt-missing": Reason(AUTHENTIC, CANNOT, "No receipt of the build is in evidence.", "Emit one.", "the builder"),
+    "receipt-from-the-future": Reason(
+        AUTHENTIC, TEMPORARILY, "The run says that it finished later than now.", "Mend the builder's clock.", BUILDER
+    ),
+    "receipt-unsigned": Reason(AUTHENTIC, TEMPORARILY, "The receipt carries no signature.", REPEAT, BUILDER),
+    "signature-invalid": Reason(
+        AUTHENTIC, TEMPORARILY, "A signature by a catalogued key does not verify.", REPEAT, BUILDER
+    ),
+    "key-untrusted": Reason(
+        AUTHENTIC,
+        TEMPORARILY,
+        "Only keys signed it that the catalogue does not hold.",
+        f"{REPEAT} If the key is right, add it under `keys`.",
+        LABELS,
+    ),
+    "key-not-for-builder": Reason(AUTHENTIC, TEMPORARILY, "The key may not speak for this builder.", REPEAT, BUILDER),
+    "key-not-for-repository": Reason(
+        AUTHENTIC, TEMPORARILY, "The key may not speak for this source repository.", REPEAT, BUILDER
+    ),
+    "key-not-valid-then": Reason(
+        AUTHENTIC, TEMPORARILY, "The key was not valid when the run finished.", REPEAT, BUILDER
+    ),
+    "receipts-conflict": Reason(
+        AUTHENTIC,
+        PERMANENTLY,
+        "Two authentic receipts of the same run say different things.",
+        f"{ANEW} Find out who signed the second receipt.",
+        BUILDER,
+    ),
+    # toolchain_bootstrap_was_proven
+    "bootstrap-unproven": Reason(
+        BOOTSTRAP,
+        TEMPORARILY,
+        "The receipt does not show that the lane installed and verified its toolchain.",
+        "Build again: the workflow installs it before anything else and passes the proof to `flywheel receipt`.",
+        BUILDER,
+    ),
+    "bootstrap-claim-untrusted": Reason(
+        BOOTSTRAP, TEMPORARILY, "Only the job itself tells of the bootstrap.", TRUST, BUILDER
+    ),
+    "bootstrap-outside-run": Reason(
+        BOOTSTRAP,
+        PERMANENTLY,
+        "The bootstrap finished before the run started or after it finished.",
+        "Build again with the bootstrap as the first step of the same job.",
+        BUILDER,
+    ),
+    # builder_is_known
+    "builder-unknown": Reason(
+        KNOWN, TEMPORARILY, "The builder's label is not catalogued.", "Add it under `builders`.", CATALOGUE
+    ),
+    "wrong-artifact-type": Reason(
+        KNOWN,
+        PERMANENTLY,
+        "The receipt is about another type of artifact than the catalogue says.",
+        "Emit the receipt for the output that was really built.",
+        BUILDER,
+    ),
+    "builder-does-not-make-this": Reason(
+        KNOWN,
+        PERMANENTLY,
+        "The builder is not catalogued for this type.",
+        "Build on another lane.",
+        BUILDER,
+    ),
+    # rebuild_agrees
+    "builders-disagree": Reason(
+        REBUILD,
+        PERMANENTLY,
+        "Another authentic run got other content from the same revision.",
+        "Make the build reproducible, then build a new revision.",
+        OUTPUT,
+    ),
+    "second-builder-missing": Reason(
+        REBUILD,
+        WAITING,
+        "Fewer builders than the catalogue asks for got this content so far.",
+        "Wait for, or start, a build of the same revision on another builder.",
+        BUILDER,
+    ),
+    # closure_is_complete and whole_body_matches_digest
+    "reference-not-in-receipt": Reason(
+        CLOSURE, PERMANENTLY, "The cache's index gives a member a reference that nobody signed.", INVESTIGATE, CACHE
+    ),
+    "member-missing": Reason(
+        CLOSURE, TEMPORARILY, "A path, manifest, layer or blob is not in the cache, or was not read.", REFILL, CACHE
+    ),
+    "member-not-vouched-for": Reason(
+        CLOSURE,
+        PERMANENTLY,
+        "A member is neither in the receipt nor signed by a trusted upstream.",
+        "List it in the receipt, or trust the upstream's key.",
+        BUILDER,
+    ),
+    "body-not-read": Reason(
+        f"{CLOSURE}, {BODY}",
+        (CANNOT, TEMPORARILY),
+        "Nothing was read yet; or it was tried, and no body could be read.",
+        "Materialize the cache entry; or push it to the cache again.",
+        f"{NOBODY}: the sensor requests it; or {CACHE}",
+    ),
+    "body-differs": Reason(
+        BODY, PERMANENTLY, "What was read has another digest or size than the receipt says.", INVESTIGATE, CACHE
+    ),
+    "index-differs": Reason(BODY, PERMANENTLY, "The cache's own index contradicts the receipt.", INVESTIGATE, CACHE),
+    "body-empty": Reason(BODY, TEMPORARILY, "A body reads back as zero bytes.", REFILL, CACHE),
+    "body-truncated": Reason(BODY, TEMPORARILY, "A body ends before its declared size.", REFILL, CACHE),
+    "body-undecodable": Reason(BODY, TEMPORARILY, "A body cannot be decompressed.", REFILL, CACHE),
+    "index-malformed": Reason(BODY, TEMPORARILY, "An index entry of the cache cannot be used.", REFILL, CACHE),
+    "body-too-large": Reason(BODY, PERMANENTLY, "A body is larger than declared or allowed.", INVESTIGATE, CACHE),
+    "cache-unreadable": Reason(BODY, CANNOT, "The cache failed while it was read.", "Mend the cache.", CACHE),
+    "cache-unauthorised": Reason(BODY, CANNOT, "The cache refused the reader.", "Give it a credential.", CACHE),
+    # validation_is_green
+    "validation-failed": Reason(
+        GREEN,
+        PERMANENTLY,
+        "Someone who may speak for the run says that a validation failed.",
+        "Mend what failed and build again.",
+        OUTPUT,
+    ),
+    "validation-claim-untrusted": Reason(
+        GREEN, TEMPORARILY, "Only the job itself says that the validation passed.", TRUST, BUILDER
+    ),
+    "validation-missing": Reason(
+        GREEN, WAITING, "No result of a validation is in evidence.", "Its result arrives, or it is run.", OUTPUT
+    ),
+    # source_can_be_reidentified
+    "other-repository": Reason(
+        SOURCE,
+        PERMANENTLY,
+        "It was built from another repository than the catalogue says.",
+        "Build it from its own repository, or correct the catalogue.",
+        CATALOGUE,
+    ),
+    "tree-dirty": Reason(SOURCE, PERMANENTLY, "What was built is in no revision.", CLEAN, BUILDER),
+    "inputs-not-locked": Reason(SOURCE, PERMANENTLY, "A derivation names no locked input.", CLEAN, BUILDER),
+    "definition-missing": Reason(
+        SOURCE, PERMANENTLY, "Neither derivation nor build definition is named.", CLEAN, BUILDER
+    ),
+    "source-claim-untrusted": Reason(
+        SOURCE, TEMPORARILY, "Only the job itself says what it was built from.", TRUST, BUILDER
+    ),
+    "dependency-unresolved": Reason(
+        SOURCE,
+        WAITING,
+        "No authentic receipt knows the digest that it names of an output that goes into it.",
+        "Wait for that receipt.",
+        BUILDER,
+    ),
+    "dependency-unnamed": Reason(
+        SOURCE,
+        PERMANENTLY,
+        "An output that goes into it is not named by digest.",
+        "Build again, and name the dependency by store path and NAR hash.",
+        BUILDER,
+    ),
+    # source_order_is_kept
+    "order-unknown": Reason(
+        ORDER,
+        CANNOT,
+        "Another build is published, and one of the two does not say when its source was committed.",
+        "Build again with a receipt that has the commit's time.",
+        BUILDER,
+    ),
+    "older-than-channel": Reason(
+        ORDER, APPROVAL, "A build of newer source is published.", "A person says that going back is wanted.", OUTPUT
+    ),
+    # release_authority_holds
+    "not-the-authority": Reason(
+        AUTHORITY,
+        PERMANENTLY,
+        "Its product is released through another output.",
+        "Declare a change of authority, with its gates.",
+        "owner of the authority",
+    ),
+    "authority-gates-unmet": Reason(
+        AUTHORITY,
+        WAITING,
+        "A change of authority to it is declared, and not every gate is met.",
+        "Meet each gate and name its evidence under `met_by`.",
+        "owner of the authority",
+    ),
+    # durable_surface_exists
+    "no-durable-surface": Reason(
+        SURFACE,
+        PERMANENTLY,
+        "The catalogue names no durable surface for it.",
+        "Name one in `publication`.",
+        CATALOGUE,
+    ),
+    "surface-not-implemented": Reason(
+        SURFACE,
+        WAITING,
+        "The surface is declared, and this version cannot serve it yet.",
+        "A version that can.",
+        "the maintainers of flywheel_assets",
+    ),
+    "disclosure-undecided": Reason(
+        SURFACE,
+        APPROVAL,
+        "Its source is not public and the surface is.",
+        "Write down who decided it, and why, under `publication.disclosure`.",
+        CATALOGUE,
+    ),
+    # ownership_is_documented
+    "builder-path-unowned": Reason(
+        OWNERSHIP, TEMPORARILY, "Nobody is catalogued as owner of the builder.", "Add it with its owner.", CATALOGUE
+    ),
+    "cleanness-undocumented": Reason(
+        OWNERSHIP, TEMPORARILY, "Nothing says why it may stay published.", "Say so under `clean_because`.", CATALOGUE
+    ),
+    # the gate itself
+    "evidence-damaged": Reason(
+        WHOLE,
+        CANNOT,
+        "Evidence that a log names cannot be read: it may have been evidence against the artifact.",
+        "Restore the evidence store from its backup.",
+        "whoever runs the evidence store",
+    ),
+    "no-rules": Reason(
+        WHOLE,
+        CANNOT,
+        "The gate has no rules, and that is no approval.",
+        "A gate with rules.",
+        "whoever changed it",
+    ),
+}
+
+HEAD = """# Reasons
+
+Every reason code that the gate gives. A verdict is named after its worst finding. The codes are
+stable: scripts may compare them.
+
+| reason | rule | verdict | what it means | what would change it | who acts |
+| --- | --- | --- | --- | --- | --- |
+"""
+
+
+def row(code: str) -> str:
+    """The row of one code."""
+    reason = REASONS[code]
+    verdicts = ", ".join(verdict.value for verdict in VerdictClass if verdict in reason.verdicts)
+    return f"| `{code}` | {reason.rules} | {verdicts} | {reason.meaning} | {reason.change} | {reason.actor} |\n"
+
+
+def render() -> str:
+    """The whole of docs/reasons.md."""
+    return HEAD + "".join(row(code) for code in REASONS)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(render(), "utf-8")

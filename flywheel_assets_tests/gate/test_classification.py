@@ -1,0 +1,182 @@
+"""source_can_be_reidentified, rebuild_agrees, use_is_intended and output_is_not_transient."""
+
+import pytest
+
+from flywheel_assets.catalog.models import Audience, Claim, Role
+from flywheel_assets.domain.builds import Trigger, TriggerEvent
+from flywheel_assets.domain.digests import Sha256
+from flywheel_assets.domain.evidence import Signatures
+from flywheel_assets_tests.gate.cases import (
+    APPROVAL,
+    CANNOT,
+    KINDS,
+    PASSED,
+    PERMANENTLY,
+    TEMPORARILY,
+    WAITING,
+    artifact,
+    attested,
+    changed,
+    good,
+    witness_of,
+)
+
+SOURCE, REBUILD = "source_can_be_reidentified", "rebuild_agrees"
+USE, TRANSIENT = "use_is_intended", "output_is_not_transient"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("rule", [SOURCE, REBUILD, USE, TRANSIENT])
+def test_a_good_build_is_classified_as_promotable(kind: str, rule: str) -> None:
+    assert good(kind).says(rule) == (PASSED, "holds")
+
+
+@pytest.mark.parametrize("rule", [SOURCE, REBUILD, TRANSIENT])
+def test_an_unauthenticated_receipt_says_nothing_of_its_source_or_trigger(rule: str) -> None:
+    assert good().with_signatures(Signatures()).says(rule) == (CANNOT, "no-authentic-receipt")
+
+
+def test_a_build_of_another_repository_is_not_this_output() -> None:
+    elsewhere = "https://github.com/example/other"
+    bench = good().with_entry("keys", "nixer", repositories=(elsewhere,)).with_source(repository=elsewhere)
+    assert bench.says(SOURCE) == (PERMANENTLY, "other-repository")
+
+
+def test_a_dirty_tree_is_in_no_revision() -> None:
+    assert good().with_source(dirty=True).says(SOURCE) == (PERMANENTLY, "tree-dirty")
+
+
+def test_a_derivation_without_locked_inputs_cannot_be_built_again() -> None:
+    assert good().with_run(locked_inputs=()).says(SOURCE) == (PERMANENTLY, "inputs-not-locked")
+
+
+@pytest.mark.parametrize("kind", ["oci", "bazel"])
+def test_other_builds_may_have_no_lock_file(kind: str) -> None:
+    assert good(kind).with_run(locked_inputs=()).says(SOURCE) == (PASSED, "holds")
+
+
+@pytest.mark.parametrize("definition", [None, ""])
+def test_a_build_without_definition_cannot_be_built_again(definition: str | None) -> None:
+    assert good().with_run(definition=definition).says(SOURCE) == (PERMANENTLY, "definition-missing")
+
+
+def test_a_source_that_only_the_job_tells_of_is_not_trusted() -> None:
+    bench = good().with_builder(trusted_claims=(Claim.TRIGGER, Claim.BOOTSTRAP, Claim.VALIDATION))
+    assert bench.says(SOURCE) == (TEMPORARILY, "source-claim-untrusted")
+
+
+def test_a_dependency_that_the_receipt_does_not_name_can_never_be_resolved() -> None:
+    assert good().with_run(dependencies=()).says(SOURCE) == (PERMANENTLY, "dependency-unnamed")
+
+
+def test_a_dependency_without_an_authentic_receipt_is_unresolved() -> None:
+    bench = good()
+    assert bench.with_bundle(dependencies=()).says(SOURCE) == (WAITING, "dependency-unresolved")
+    unsigned = attested(bench.bundle.dependencies[0].receipt)
+    assert bench.with_bundle(dependencies=(unsigned,)).says(SOURCE) == (WAITING, "dependency-unresolved")
+
+
+def test_a_dependency_by_another_digest_is_unresolved() -> None:
+    named = changed(good().run.dependencies[0], {"digest": Sha256.of(b"other")})
+    assert good().with_run(dependencies=(named,)).says(SOURCE) == (WAITING, "dependency-unresolved")
+
+
+def test_a_second_builder_that_is_wanted_and_did_not_build_is_missing() -> None:
+    assert good().with_bundle(witnesses=()).says(REBUILD) == (WAITING, "second-builder-missing")
+
+
+def test_an_unsigned_witness_is_no_second_builder() -> None:
+    unsigned = attested(good().bundle.witnesses[0].receipt)
+    assert good().with_bundle(witnesses=(unsigned,)).says(REBUILD) == (WAITING, "second-builder-missing")
+
+
+def test_the_same_builder_twice_is_no_second_builder() -> None:
+    twice = witness_of(good(), b"tool")
+    assert good().with_bundle(witnesses=(twice,)).says(REBUILD) == (WAITING, "second-builder-missing")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_authentic_witness_of_other_content_disagrees(kind: str) -> None:
+    bench = good(kind)
+    other = witness_of(bench, b"other")
+    found = bench.with_bundle(witnesses=(*bench.bundle.witnesses, other))
+    assert found.says(REBUILD) == (PERMANENTLY, "builders-disagree")
+
+
+def test_another_attempt_of_the_same_run_can_disagree_and_is_no_second_opinion() -> None:
+    bench = good()
+    again = changed(bench.run.key, {"attempt": bench.run.key.attempt + 1})
+    same = witness_of(bench, b"tool").receipt
+    retried = attested(changed(same, {"run": changed(bench.run, {"key": again})}), "nixer")
+    alone = bench.with_output(builders_that_must_agree=2).with_bundle(witnesses=(retried,))
+    assert alone.says(REBUILD) == (WAITING, "second-builder-missing")
+    other = attested(changed(retried.receipt, {"artifact": artifact("nix", b"other")}), "nixer")
+    assert bench.with_bundle(witnesses=(*bench.bundle.witnesses, other)).says(REBUILD) == (
+        PERMANENTLY,
+        "builders-disagree",
+    )
+
+
+def test_an_unsigned_witness_of_other_content_does_not_disagree() -> None:
+    bench = good()
+    other = attested(witness_of(bench, b"other").receipt)
+    assert bench.with_bundle(witnesses=(*bench.bundle.witnesses, other)).says(REBUILD) == (PASSED, "holds")
+
+
+def test_a_witness_from_a_dirty_tree_or_of_another_definition_does_not_disagree() -> None:
+    bench = good()
+    other = witness_of(bench, b"other").receipt
+    dirty = changed(other, {"run": changed(other.run, {"source": changed(other.run.source, {"dirty": True})})})
+    different = changed(other, {"run": changed(other.run, {"definition": "another"})})
+    more = (*bench.bundle.witnesses, attested(dirty, "nixer"), attested(different, "nixer"))
+    assert bench.with_bundle(witnesses=more).says(REBUILD) == (PASSED, "holds")
+
+
+@pytest.mark.parametrize(
+    ("audience", "expected"),
+    [
+        (Audience.ACCELERATION, (PERMANENTLY, "acceleration-only")),
+        (Audience.INTERNAL, (PERMANENTLY, "internal-use")),
+        (Audience.UNDECIDED, (APPROVAL, "use-undecided")),
+        (Audience.CROSS_ORG, (PASSED, "holds")),
+    ],
+)
+def test_only_an_output_for_users_or_other_teams_is_meant_for_use(
+    audience: Audience, expected: tuple[object, str]
+) -> None:
+    assert good().with_output(audience=audience).says(USE) == expected
+
+
+def test_an_output_that_does_not_say_how_it_is_consumed_is_undocumented() -> None:
+    assert good().with_output(consumption=None).says(USE) == (TEMPORARILY, "consumption-undocumented")
+
+
+@pytest.mark.parametrize(
+    ("role", "reason"),
+    [
+        (Role.ALIAS, "alias"),
+        (Role.CHECK, "check"),
+        (Role.SHELL, "shell"),
+        (Role.EXPORT, "export"),
+        (Role.DEBUG, "debug"),
+        (Role.INSTALLATION_LOCAL, "installation-local"),
+    ],
+)
+def test_whatever_is_no_package_is_transient(role: Role, reason: str) -> None:
+    assert good().with_output(role=role).says(TRANSIENT) == (PERMANENTLY, reason)
+
+
+def test_a_pull_request_shows_a_proposal() -> None:
+    trigger = Trigger(event=TriggerEvent.PULL_REQUEST, actor="someone")
+    assert good().with_run(trigger=trigger).says(TRANSIENT) == (PERMANENTLY, "pull-request")
+
+
+@pytest.mark.parametrize("event", [TriggerEvent.PUSH, TriggerEvent.PULL_REQUEST])
+def test_a_fork_shows_a_proposal(event: TriggerEvent) -> None:
+    trigger = Trigger(event=event, actor="someone", from_fork=True)
+    assert good().with_run(trigger=trigger).says(TRANSIENT) == (PERMANENTLY, "fork")
+
+
+def test_a_trigger_that_only_the_job_tells_of_is_not_trusted() -> None:
+    bench = good().with_builder(trusted_claims=(Claim.SOURCE, Claim.BOOTSTRAP, Claim.VALIDATION))
+    assert bench.says(TRANSIENT) == (TEMPORARILY, "trigger-claim-untrusted")

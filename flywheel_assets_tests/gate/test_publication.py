@@ -1,0 +1,114 @@
+"""source_order_is_kept, release_authority_holds and durable_surface_exists."""
+
+from datetime import datetime, timedelta
+
+import pytest
+
+from flywheel_assets.catalog.models import AuthorityChange, AuthorityGate, Product, Repository, Visibility
+from flywheel_assets.domain.digests import GitRevision
+from flywheel_assets.domain.evidence import ChannelHead, Signatures
+from flywheel_assets_tests.gate.cases import (
+    APPROVAL,
+    CANNOT,
+    OTHER_KEY,
+    PASSED,
+    PERMANENTLY,
+    REPOSITORY,
+    STARTED,
+    WAITING,
+    Bench,
+    changed,
+    good,
+)
+
+ORDER, AUTHORITY, SURFACE = "source_order_is_kept", "release_authority_holds", "durable_surface_exists"
+COMMITTED = STARTED - timedelta(days=1)
+
+
+def after(bench: Bench, committed_at: datetime | None, revision: str = "b" * 40) -> Bench:
+    """The build beside another that is published already."""
+    head = ChannelHead(build=OTHER_KEY, revision=GitRevision(revision), committed_at=committed_at)
+    return bench.with_bundle(channel=head)
+
+
+@pytest.mark.parametrize("kind", ["nix", "oci"])
+@pytest.mark.parametrize("rule", [ORDER, AUTHORITY, SURFACE])
+def test_a_good_build_may_go_to_its_surface(kind: str, rule: str) -> None:
+    assert good(kind).says(rule) == (PASSED, "holds")
+
+
+def test_an_unauthenticated_receipt_says_nothing_of_its_source_order() -> None:
+    assert good().with_signatures(Signatures()).says(ORDER) == (CANNOT, "no-authentic-receipt")
+
+
+def test_an_older_source_than_the_published_one_needs_a_person() -> None:
+    assert after(good(), COMMITTED + timedelta(seconds=1)).says(ORDER) == (APPROVAL, "older-than-channel")
+
+
+@pytest.mark.parametrize("age", [0, 1])
+def test_a_source_that_is_not_older_than_the_published_one_keeps_the_order(age: int) -> None:
+    assert after(good(), COMMITTED - timedelta(seconds=age)).says(ORDER) == (PASSED, "holds")
+
+
+def test_the_same_revision_again_keeps_the_order() -> None:
+    assert after(good(), None, "a" * 40).says(ORDER) == (PASSED, "holds")
+
+
+def test_an_order_is_unknown_when_either_side_does_not_say_when_it_was_committed() -> None:
+    assert after(good(), None).says(ORDER) == (CANNOT, "order-unknown")
+    assert after(good().with_source(committed_at=None), COMMITTED).says(ORDER) == (CANNOT, "order-unknown")
+
+
+def competing(change: AuthorityChange | None) -> Bench:
+    """The tool, of a product whose authority is the image."""
+    product = Product(authority="image", statement="Image path only.", change=change)
+    return good().with_part("products", {"tool": product})
+
+
+def test_an_output_of_no_product_competes_with_nothing() -> None:
+    assert good().with_output(product=None).says(AUTHORITY) == (PASSED, "holds")
+
+
+def test_an_output_beside_the_declared_authority_is_not_the_authority() -> None:
+    assert competing(None).says(AUTHORITY) == (PERMANENTLY, "not-the-authority")
+
+
+def test_a_change_of_authority_to_another_output_helps_nothing() -> None:
+    change = AuthorityChange(to="library", gates=(AuthorityGate(condition="decided", met_by="a note"),))
+    assert competing(change).says(AUTHORITY) == (PERMANENTLY, "not-the-authority")
+
+
+def test_a_change_of_authority_waits_for_each_of_its_gates() -> None:
+    met, unmet = AuthorityGate(condition="documented", met_by="a note"), AuthorityGate(condition="decided")
+    change = AuthorityChange(to="tool", gates=(met, unmet))
+    assert competing(change).says(AUTHORITY) == (WAITING, "authority-gates-unmet")
+
+
+def test_a_change_of_authority_with_every_gate_met_holds() -> None:
+    change = AuthorityChange(to="tool", gates=(AuthorityGate(condition="decided", met_by="a note"),))
+    assert competing(change).says(AUTHORITY) == (PASSED, "holds")
+
+
+def test_an_output_without_publication_has_no_durable_surface() -> None:
+    assert good("bazel").says(SURFACE) == (PERMANENTLY, "no-durable-surface")
+    assert good().with_output(publication=None).says(SURFACE) == (PERMANENTLY, "no-durable-surface")
+
+
+@pytest.mark.parametrize("url", ["https://cache.example", "file:durable"])
+def test_a_surface_that_this_version_cannot_serve_is_waited_for(url: str) -> None:
+    bench = good().with_entry("surfaces", "durable-nix", protocol="flakehub", url=url)
+    assert bench.says(SURFACE) == (WAITING, "surface-not-implemented")
+    remote = good().with_entry("surfaces", "durable-nix", url="https://cache.example")
+    assert remote.says(SURFACE) == (WAITING, "surface-not-implemented")
+
+
+@pytest.mark.parametrize("visibility", [Visibility.INTERNAL, Visibility.PRIVATE])
+def test_a_non_public_source_on_a_public_surface_must_be_decided(visibility: Visibility) -> None:
+    bench = good().with_part("repositories", {REPOSITORY: Repository(visibility=visibility)})
+    assert bench.says(SURFACE) == (APPROVAL, "disclosure-undecided")
+    target = bench.catalogue.outputs["tool"].publication
+    assert target is not None
+    decided = bench.with_output(publication=changed(target, {"disclosure": "The maintainers decided it."}))
+    assert decided.says(SURFACE) == (PASSED, "holds")
+    inside = bench.with_entry("surfaces", "durable-nix", visibility=Visibility.INTERNAL)
+    assert inside.says(SURFACE) == (PASSED, "holds")
