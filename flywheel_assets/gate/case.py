@@ -6,6 +6,7 @@ from datetime import datetime
 from functools import wraps
 
 from flywheel_assets.catalog.models import Builder, Catalogue, Claim, Output, TrustedKey
+from flywheel_assets.domain.digests import EvidenceDigest
 from flywheel_assets.domain.evidence import AttestedReceipt, EvidenceBundle, Signatures
 from flywheel_assets.domain.receipts import Receipt
 from flywheel_assets.domain.verdicts import About, Finding, Phase, VerdictClass
@@ -93,6 +94,16 @@ def why_not_trusted(key: TrustedKey, receipt: Receipt) -> str:
     too_early = key.valid_from is not None and run.finished_at < key.valid_from
     too_late = key.valid_until is not None and run.finished_at > key.valid_until
     return "key-not-valid-then" if too_early or too_late else ""
+
+
+def relied_on(bundle: EvidenceBundle, catalogue: Catalogue) -> tuple[EvidenceDigest, ...]:
+    """Digests of the attestations that a verdict can rest on: by trusted signers, and our own inspections."""
+    found = [
+        r.evidence for r in (*bundle.receipts, *bundle.witnesses, *bundle.dependencies) if trusted_keys(catalogue, r)
+    ]
+    found += [test.evidence for test in bundle.tests if signing_keys(catalogue, test.signatures)]
+    found += [recorded.evidence for recorded in bundle.inspections]
+    return tuple(sorted(set(found)))
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,13 @@ from datetime import datetime
 from flywheel_assets.catalog.models import Catalogue
 from flywheel_assets.domain.artifacts import Artifact
 from flywheel_assets.domain.builds import BuildKey
+from flywheel_assets.domain.digests import EvidenceDigest
 from flywheel_assets.domain.errors import PromotionRefusedError
 from flywheel_assets.domain.evidence import AttestedReceipt, EvidenceBundle
 from flywheel_assets.domain.verdicts import Finding, Phase, Verdict, VerdictClass
 from flywheel_assets.gate.authenticity import receipt_is_authentic
 from flywheel_assets.gate.builders import builder_is_known, toolchain_bootstrap_was_proven
-from flywheel_assets.gate.case import Case, Rule, trusted_keys
+from flywheel_assets.gate.case import Case, Rule, relied_on, trusted_keys
 from flywheel_assets.gate.classification import (
     output_is_not_transient,
     rebuild_agrees,
@@ -90,10 +91,14 @@ _TOKEN = object()
 
 @dataclass(frozen=True, slots=True)
 class Approved:
-    """An artifact that the gate lets out. Only ``approve`` makes one, and promotion takes nothing else."""
+    """An artifact that the gate lets out. Only ``approve`` makes one, and promotion takes nothing else.
+
+    ``inputs`` are the attestations that the verdict can rest on.
+    """
 
     attested: AttestedReceipt
     verdict: Verdict
+    inputs: tuple[EvidenceDigest, ...]
     slsa_build_level: int
     _token: object
 
@@ -120,7 +125,7 @@ def approve(bundle: EvidenceBundle, catalogue: Catalogue, now: datetime) -> Appr
         raise PromotionRefusedError(sentence(verdict), verdict)
     case = Case(bundle, catalogue, catalogue.outputs[bundle.output], now)
     attested = case.authentic[0]
-    return Approved(attested, verdict, slsa_level(catalogue, attested), _TOKEN)
+    return Approved(attested, verdict, relied_on(bundle, catalogue), slsa_level(catalogue, attested), _TOKEN)
 
 
 def slsa_level(catalogue: Catalogue, attested: AttestedReceipt) -> int:

@@ -9,7 +9,7 @@ from flywheel_assets.domain.errors import EvidenceError, UsageError
 from flywheel_assets.domain.evidence import AttestedReceipt, EvidenceBundle
 from flywheel_assets.domain.inspections import Inspection, Reading
 from flywheel_assets.domain.verdicts import About, Verdict, VerdictClass
-from flywheel_assets.gate.case import trusted_keys
+from flywheel_assets.gate.case import relied_on, trusted_keys
 from flywheel_assets.gate.evaluate import evaluate, slsa_level
 from flywheel_assets.ports import Progress
 from flywheel_assets.promotion.flywheel import Flywheel, silent
@@ -73,7 +73,7 @@ def judge(
         return Judgement(bundle, before)
     verdict = evaluate(bundle, flywheel.catalogue, flywheel.clock())
     # Nothing is said to others on part of the evidence.
-    vsa = None if bundle.damaged else _summarise(flywheel, verdict, receipt)
+    vsa = None if bundle.damaged else _summarise(flywheel, verdict, receipt, relied_on(bundle, flywheel.catalogue))
     recorded = RecordedVerdict(verdict=verdict, basis=basis, vsa=vsa)
     if not bundle.damaged:
         record(flywheel, output, build, VERDICT, recorded)
@@ -109,7 +109,9 @@ def inspect(flywheel: Flywheel, attested: AttestedReceipt, progress: Progress) -
     return inspection
 
 
-def _summarise(flywheel: Flywheel, verdict: Verdict, receipt: AttestedReceipt | None) -> EvidenceDigest | None:
+def _summarise(
+    flywheel: Flywheel, verdict: Verdict, receipt: AttestedReceipt | None, inputs: tuple[EvidenceDigest, ...]
+) -> EvidenceDigest | None:
     """A PASSED summary for what is validated; a FAILED one for an artifact that can never pass.
 
     None for what may still change, for decisions of the catalogue, and without an authentic receipt: nobody
@@ -131,6 +133,7 @@ def _summarise(flywheel: Flywheel, verdict: Verdict, receipt: AttestedReceipt | 
         flywheel.catalogue,
         artifact,
         verdict,
+        relied_on=inputs,
         resource=resource_uri(artifact, None),
         levels=levels,
     )

@@ -112,6 +112,7 @@ def _proofs(flywheel: Flywheel, approved: Approved, target: PublicationTarget) -
             flywheel.catalogue,
             approved.artifact,
             approved.verdict,
+            relied_on=approved.inputs,
             resource=resource,
             levels=levels_of(approved.slsa_build_level, VALIDATED, PROMOTED),
         )
@@ -134,11 +135,7 @@ def _provenance_of_summary(flywheel: Flywheel, kept: ReadSummary, approved: Appr
     """The provenance that the summary names: a second witness of one artifact must not bring a second one."""
     for digest in sorted(kept.inputs):
         document = flywheel.evidence.get(digest)
-        try:
-            statement = open_statement(flywheel, document, f"evidence {digest}")
-        except InvalidInputError:
-            continue  # an inspection
-        if isinstance(statement, Receipt) and same_content(statement.artifact, approved.artifact):
+        if _vouches(flywheel, document, approved):
             return Proof(name="provenance", predicate_type=PROVENANCE_V1, envelope=document)
     return _provenance(flywheel, approved)
 
@@ -165,9 +162,10 @@ def _observe(flywheel: Flywheel, surface: PublicationSurface, plan: Plan, approv
 
 
 def _vouches(flywheel: Flywheel, envelope: bytes, approved: Approved) -> bool:
+    """Whether this is provenance of the very artifact, by a signer whom the catalogue trusts for it."""
     try:
-        statement = open_statement(flywheel, envelope, "a proof on the surface")
-        checked = flywheel.verifier.check(envelope, "a proof on the surface", flywheel.trusted_keys)
+        statement = open_statement(flywheel, envelope, "a proof")
+        checked = flywheel.verifier.check(envelope, "a proof", flywheel.trusted_keys)
     except InvalidInputError:
         return False
     return (

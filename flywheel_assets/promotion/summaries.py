@@ -33,10 +33,20 @@ def resource_uri(artifact: Artifact, surface: str | None, repository: str | None
 
 
 def summary(
-    signer: Signer, catalogue: Catalogue, artifact: Artifact, verdict: Verdict, *, resource: str, levels: list[str]
+    signer: Signer,
+    catalogue: Catalogue,
+    artifact: Artifact,
+    verdict: Verdict,
+    *,
+    relied_on: tuple[EvidenceDigest, ...],
+    resource: str,
+    levels: list[str],
 ) -> bytes:
-    """The signed VSA about ``artifact``: PASSED with the given levels, FAILED when there are none."""
-    inputs = [{"uri": f"urn:flywheel-assets:evidence:{d}", "digest": {"sha256": d.hex}} for d in verdict.evidence]
+    """The signed VSA about ``artifact``: PASSED with the given levels, FAILED when there are none.
+
+    ``relied_on`` become its input attestations: nothing that a stranger signed, or nobody, is among them.
+    """
+    inputs = [{"uri": f"urn:flywheel-assets:evidence:{d}", "digest": {"sha256": d.hex}} for d in relied_on]
     predicate = {
         "verifier": {"id": catalogue.verifier_uri},
         "timeVerified": _rfc3339(verdict.now),

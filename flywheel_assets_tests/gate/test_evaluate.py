@@ -54,7 +54,7 @@ def test_a_refusal_carries_the_verdict_and_says_why() -> None:
 def test_nobody_but_approve_makes_an_approval(token: object) -> None:
     bench = good()
     with pytest.raises(TypeError, match=r"only gate\.evaluate\.approve makes an Approved"):
-        Approved(bench.bundle.receipts[0], bench.verdict(), 3, token)
+        Approved(bench.bundle.receipts[0], bench.verdict(), (), 3, token)
 
 
 def test_no_rules_are_no_approval() -> None:

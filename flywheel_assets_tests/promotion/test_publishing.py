@@ -1,5 +1,6 @@
 """Publishing: in order, once, and only what the gate lets out at the very moment it goes out."""
 
+import base64
 import json
 import threading
 from collections.abc import Callable
@@ -365,6 +366,28 @@ def test_an_image_finds_its_own_provenance_among_that_of_what_it_is_made_of() ->
             == memory.inbox.documents["14402201201-tide-clock-image.json"]
         )
     assert orders == {True, False}
+
+
+def test_a_strangers_receipt_of_the_same_artifact_never_becomes_its_provenance(memory: Memory) -> None:
+    """Unsigned look-alikes from other runs are witnesses in evidence; twelve of them, against chance."""
+    document = json.loads(memory.inbox.documents[RECEIPT])
+    for number in range(12):
+        statement = json.loads(base64.b64decode(document["payload"]))
+        statement["predicate"]["buildDefinition"]["internalParameters"]["run"]["id"] = f"999{number}"
+        payload = base64.b64encode(json.dumps(statement).encode()).decode()
+        memory.inbox.documents[f"forged-{number}.json"] = json.dumps(
+            {"payload": payload, "payloadType": document["payloadType"], "signatures": []}
+        ).encode()
+    take_in(memory.flywheel)
+    assert len(assemble(memory.flywheel, "tide-clock", CLOCK).witnesses) == 12
+    done = promote(memory.flywheel, "tide-clock", CLOCK)
+    provenance, vsa = (memory.evidence.get(digest) for digest in done.publication.proofs)
+    assert provenance == memory.inbox.documents[RECEIPT]
+    named = {item["digest"]["sha256"] for item in statement_of(vsa)["predicate"]["inputAttestations"]}
+    assert named == {
+        assemble(memory.flywheel, "tide-clock", CLOCK).receipts[0].evidence.hex,
+        assemble(memory.flywheel, "tide-clock", CLOCK).inspections[0].evidence.hex,
+    }
 
 
 # Observing
