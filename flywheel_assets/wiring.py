@@ -29,6 +29,7 @@ from flywheel_assets.adapters.oci.reader import PublishedImage
 from flywheel_assets.adapters.oci.source import OciStaging
 from flywheel_assets.adapters.oci.surface import OciLayoutSurface
 from flywheel_assets.adapters.unserved import UnservedCache
+from flywheel_assets.adapters.writing import write_atomically
 from flywheel_assets.catalog.loading import load_catalogue
 from flywheel_assets.catalog.models import Catalogue, MutableSurface
 from flywheel_assets.domain.errors import UsageError, printable
@@ -205,6 +206,4 @@ def write_receipt(envelope: bytes, target: str, name: str) -> None:
         sys.stdout.buffer.write(envelope + b"\n")
         return
     path = Path(target) / name if Path(target).is_dir() else Path(target)
-    temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
-    temporary.write_bytes(envelope)
-    temporary.replace(path)
+    write_atomically(path, envelope)

@@ -23,7 +23,7 @@ PROGRAM = str(Path(sys.executable).with_name("flywheel"))
 # A run is killed when so many log entries and slots are there: in intake, in judging, around each publication.
 # Progress, unlike seconds, means the same on every machine. There are 79 in the end.
 KILLS = (6, 27, 40, 52, 64, 74)
-PATIENCE = 300
+PATIENCE = 120
 
 pytestmark = pytest.mark.timeout(2 * PATIENCE)
 

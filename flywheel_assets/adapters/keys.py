@@ -5,10 +5,8 @@ Sources: DSSE v1.0.2 (envelope.md, protocol.md). Private keys are PKCS #8, made 
 
 import base64
 import binascii
-import os
 from collections.abc import Mapping
 from pathlib import Path
-from uuid import uuid4
 
 import rfc8785
 from cryptography.hazmat.primitives import serialization
@@ -17,6 +15,7 @@ from securesystemslib.dsse import Envelope
 from securesystemslib.exceptions import UnverifiedSignatureError, VerificationError
 from securesystemslib.signer import CryptoSigner, Signature, SSlibKey
 
+from flywheel_assets.adapters.writing import write_atomically
 from flywheel_assets.domain.errors import InvalidInputError, UsageError
 from flywheel_assets.domain.limits import DEFAULT_LIMITS, Limits
 from flywheel_assets.domain.untrusted import parse_json
@@ -169,16 +168,4 @@ def key_file(path: Path) -> DsseSigner:
 def create_once(path: Path, data: bytes, mode: int) -> bool:
     """Write a whole file or nothing; False when another process was first."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # Not the process id: threads share it, and so may containers that share the folder.
-    temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
-    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as stream:
-        stream.write(data)
-        stream.flush()
-        os.fsync(stream.fileno())
-    try:
-        os.link(temporary, path)
-    except FileExistsError:
-        return False
-    finally:
-        temporary.unlink()
-    return True
+    return write_atomically(path, data, mode=mode, once=True)

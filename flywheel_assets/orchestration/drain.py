@@ -34,6 +34,9 @@ concurrency:
     default_limit: 1
 python_logs:
   python_log_level: WARNING
+run_monitoring:
+  enabled: true
+  free_slots_after_run_end_seconds: 60
 retention:
   sensor:
     purge_after_days:
@@ -72,7 +75,18 @@ def sweep(instance: dg.DagsterInstance) -> int:
     runs = instance.get_runs(filters=dg.RunsFilter(statuses=dead))
     for run in runs:
         instance.report_run_failed(run, "The service was stopped while this run was going; it is asked for again.")
+    _free_pools(instance)
     return len(runs)
+
+
+def _free_pools(instance: dg.DagsterInstance) -> None:
+    """Give back what dead processes still hold of pools: whoever waits for it would wait for ever."""
+    storage = instance.event_log_storage
+    for key in storage.get_concurrency_keys():
+        info = storage.get_concurrency_info(key)
+        holders = {slot.run_id for slot in info.claimed_slots} | {step.run_id for step in info.pending_steps}
+        for run_id in holders:
+            storage.free_concurrency_slots_for_run(run_id)
 
 
 def drain(pipeline: Pipeline, instance: dg.DagsterInstance, said: Said) -> Drained:

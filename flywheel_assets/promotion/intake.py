@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from flywheel_assets.domain.builds import BuildKey
 from flywheel_assets.domain.digests import EvidenceDigest
-from flywheel_assets.domain.errors import InvalidInputError, printable
+from flywheel_assets.domain.errors import EvidenceError, InvalidInputError, printable
 from flywheel_assets.domain.limits import DEFAULT_LIMITS, Limits
 from flywheel_assets.domain.receipts import Receipt, TestOutcome, read_statement
 from flywheel_assets.domain.statements import PAYLOAD_TYPE, canonical
@@ -120,9 +120,13 @@ def _route_what_waited(flywheel: Flywheel, taken: Taken) -> None:
         output = entry.subject.partition(" ")[0]
         if output in flywheel.catalogue.outputs:
             routed = {e.evidence for e in flywheel.evidence.entries(output_log(output))}
-            if entry.evidence not in routed:
-                statement = open_statement(flywheel, flywheel.evidence.get(entry.evidence), f"receipt of {output}")
-                _route(flywheel, statement, entry.evidence, taken)
+            if entry.evidence in routed:
+                continue
+            try:
+                document = flywheel.evidence.get(entry.evidence)
+            except EvidenceError:
+                continue  # it stays in the report as unrouted; the rest goes on
+            _route(flywheel, open_statement(flywheel, document, f"receipt of {output}"), entry.evidence, taken)
 
 
 def waiting_for_catalogue(flywheel: Flywheel) -> list[LogEntry]:

@@ -219,16 +219,6 @@ def test_reading_back_sees_damage(bench: Bench) -> None:
     assert not is_whole(bench.surface.read_back(bench.release, silent))
 
 
-@pytest.mark.parametrize(
-    "bench",
-    [
-        # DurableFolder.sweep asks for the age of another publisher's draft, which is gone by then.
-        pytest.param(nix, marks=pytest.mark.xfail(raises=PublicationError, strict=False, reason="sweep races drafts")),
-        oci,
-        fake,
-    ],
-    indirect=True,
-)
 def test_publishers_at_the_same_time_converge(bench: Bench) -> None:
     with ThreadPoolExecutor(4) as pool:
         for done in [pool.submit(bench.publish) for _ in range(8)]:

@@ -18,12 +18,12 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import RLock
-from uuid import uuid4
 
+from flywheel_assets.adapters.writing import sync_folder, write_atomically
 from flywheel_assets.domain.digests import EvidenceDigest
 from flywheel_assets.domain.errors import (
     EvidenceCorruptError,
@@ -212,34 +212,14 @@ class FolderEvidence:
             raise EvidenceCorruptError(f"The {what} cannot be read: {error.strerror}.") from error
 
     def _write(self, path: Path, data: bytes, *, once: bool = False) -> bool:
-        """Write a whole file durably. With ``once``, False when the name is already taken."""
-        temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
+        """Write a whole file durably, its name included. With ``once``, False when the name is already taken."""
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with temporary.open("wb") as stream:
-                stream.write(data)
-                stream.flush()
-                os.fsync(stream.fileno())
-            if once:
-                return _link(temporary, path)
-            temporary.replace(path)
+            written = write_atomically(path, data, once=once)
+            sync_folder(path.parent)
         except OSError as error:
-            with suppress(OSError):
-                temporary.unlink(missing_ok=True)
             raise _unwritable(path, error) from error
-        return True
-
-
-def _link(temporary: Path, path: Path) -> bool:
-    """Give the file its name; False when that is already taken."""
-    try:
-        os.link(temporary, path)
-    except FileExistsError:
-        return False
-    finally:
-        with suppress(OSError):
-            temporary.unlink()
-    return True
+        return written
 
 
 def _unwritable(path: Path, error: OSError) -> UnreadableError:

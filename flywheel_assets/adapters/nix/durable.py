@@ -6,7 +6,7 @@ A crash at any point leaves at most ``.tmp-…`` files, which no consumer asks f
 import secrets
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from flywheel_assets.adapters.files import Folder
@@ -64,8 +64,9 @@ class DurableFolder(Folder):
         """Remove drafts that nobody has written to for a day. Raises PublicationError."""
         with publishing(self.path):
             for path in self.path.glob(f"{_DRAFT}*"):
-                if path.lstat().st_mtime < time.time() - _ABANDONED_SECONDS:
-                    path.unlink(missing_ok=True)
+                with suppress(FileNotFoundError):  # another publisher finished it just now
+                    if path.lstat().st_mtime < time.time() - _ABANDONED_SECONDS:
+                        path.unlink()
 
     def _new_path(self) -> Path:
         return self.path / f"{_DRAFT}{secrets.token_hex(8)}"

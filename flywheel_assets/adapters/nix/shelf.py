@@ -82,12 +82,18 @@ class Shelf:
         Raises PublicationError when the NAR is not there, NameTakenError as ``visible``.
         """
         there = self.visible(expected)
-        complete = there if there is not None and self.has_file(there) else None
-        if complete is None or not self.is_signed(complete):
-            copied = complete or self.staged(expected)
-            if copied is None:
-                raise PublicationError(f"The NAR of {expected.path} is not on the surface: copy it first.")
+        copied = self._complete(there) or self.staged(expected)
+        if copied is None:
+            # Since the first look another publisher may have revealed it, and dropped what was staged.
+            there = self.visible(expected)
+            copied = self._complete(there)
+        if copied is None:
+            raise PublicationError(f"The NAR of {expected.path} is not on the surface: copy it first.")
+        if copied is not there or not self.is_signed(copied):
             self._write(expected, copied, deriver, there)
+
+    def _complete(self, there: NarInfo | None) -> NarInfo | None:
+        return there if there is not None and self.has_file(there) else None
 
     def _write(self, expected: Expected, copied: NarInfo, deriver: str | None, there: NarInfo | None) -> None:
         # Signatures that are there already are of the same content, for consumers that trust another key.
