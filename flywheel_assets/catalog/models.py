@@ -221,7 +221,9 @@ class Output(Entry):
     """One output of a build: a flake attribute, an image, a Bazel target."""
 
     type: ArtifactType
-    definition: Line = Field(description="Flake attribute, Containerfile or Bazel label that builds it.")
+    definition: Line = Field(
+        description="Flake attribute, Containerfile or Bazel label that builds it. Receipts must name the same."
+    )
     role: Role
     alias_of: OutputName | None = None
     audience: Audience

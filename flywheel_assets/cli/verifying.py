@@ -18,12 +18,13 @@ MAX_KEY_BYTES = 16 * 1024
 @click.option(
     "--nix-key", "nix_keys", multiple=True, help="name:base64; may vouch for store paths that provenance leaves out."
 )
+@click.option("--resource", default=None, help="What the summary must speak of, such as oci:ghcr/org/name.")
 @click.option("--json", "as_document", is_flag=True, help="Print the stable JSON document (docs/json.md).")
-def verify(reference: str, key_file: str, nix_keys: tuple[str, ...], as_document: bool) -> None:
+def verify(reference: str, key_file: str, nix_keys: tuple[str, ...], resource: str | None, as_document: bool) -> None:
     """Verify; exit 1 with a sentence when anything does not hold."""
     surface, verifier = offline_reader(reference, nix_keys)
     with bytes_progress("verifying") as progress:
-        found = verify_reference(surface, verifier, _public_key(Path(key_file)), reference, progress)
+        found = verify_reference(surface, verifier, _public_key(Path(key_file)), reference, progress, resource=resource)
     if as_document:
         print_json({"schema": 1, **found.document()})
         return

@@ -31,7 +31,7 @@ class BuildKey(Closed):
     @classmethod
     def parse(cls, text: str) -> Self:
         """The key that ``str`` spelled; ValueError otherwise."""
-        match = re.fullmatch(r"([^.]+)\.(\d{1,4})\.([^.]+)", text)
+        match = re.fullmatch(r"([^.]+)\.([1-9][0-9]{0,3})\.([^.]+)", text)
         if match is None:
             raise ValueError(f"a build is named <run>.<attempt>.<system>, not {text[:80]!r}")
         return cls(run=match[1], attempt=int(match[2]), system=match[3])

@@ -6,7 +6,6 @@ from datetime import datetime
 from functools import wraps
 
 from flywheel_assets.catalog.models import Builder, Catalogue, Claim, Output, TrustedKey
-from flywheel_assets.domain.digests import EvidenceDigest
 from flywheel_assets.domain.evidence import AttestedReceipt, EvidenceBundle, Signatures
 from flywheel_assets.domain.receipts import Receipt
 from flywheel_assets.domain.verdicts import About, Finding, Phase, VerdictClass
@@ -23,8 +22,13 @@ class Case:
 
     @property
     def authentic(self) -> tuple[AttestedReceipt, ...]:
-        """The receipts of this run by a signer whom the catalogue trusts for this builder and source."""
-        return tuple(r for r in self.bundle.receipts if trusted_keys(self.catalogue, r))
+        """The receipts of this run by a signer whom the catalogue trusts for this builder and source.
+
+        Where builders of this kind of artifact speak, others do not: a key of another lane may not shadow,
+        or contradict, a run that is not its own.
+        """
+        trusted = tuple(r for r in self.bundle.receipts if trusted_keys(self.catalogue, r))
+        return tuple(r for r in trusted if can_make(self.catalogue, self.output, r)) or trusted
 
     @property
     def receipt(self) -> Receipt:
@@ -74,6 +78,12 @@ def person(catalogue: Catalogue, key: str) -> str:
     return f"{owner.name} ({owner.contact})"
 
 
+def can_make(catalogue: Catalogue, output: Output, attested: AttestedReceipt) -> bool:
+    """Whether the receipt's builder is catalogued and makes this output's kind of artifact."""
+    builder = catalogue.builders.get(attested.receipt.run.builder)
+    return builder is not None and output.type in builder.makes
+
+
 def trusted_keys(catalogue: Catalogue, attested: AttestedReceipt) -> list[TrustedKey]:
     """The keys that signed and may speak for this receipt's builder, repository and time."""
     return [key for key in signing_keys(catalogue, attested.signatures) if not why_not_trusted(key, attested.receipt)]
@@ -94,16 +104,6 @@ def why_not_trusted(key: TrustedKey, receipt: Receipt) -> str:
     too_early = key.valid_from is not None and run.finished_at < key.valid_from
     too_late = key.valid_until is not None and run.finished_at > key.valid_until
     return "key-not-valid-then" if too_early or too_late else ""
-
-
-def relied_on(bundle: EvidenceBundle, catalogue: Catalogue) -> tuple[EvidenceDigest, ...]:
-    """Digests of the attestations that a verdict can rest on: by trusted signers, and our own inspections."""
-    found = [
-        r.evidence for r in (*bundle.receipts, *bundle.witnesses, *bundle.dependencies) if trusted_keys(catalogue, r)
-    ]
-    found += [test.evidence for test in bundle.tests if signing_keys(catalogue, test.signatures)]
-    found += [recorded.evidence for recorded in bundle.inspections]
-    return tuple(sorted(set(found)))
 
 
 @dataclass(frozen=True)

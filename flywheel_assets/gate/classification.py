@@ -3,8 +3,9 @@
 from flywheel_assets.catalog.models import Audience, Claim, Role
 from flywheel_assets.domain.artifacts import same_content
 from flywheel_assets.domain.builds import TriggerEvent
+from flywheel_assets.domain.evidence import AttestedReceipt
 from flywheel_assets.domain.verdicts import About, Finding, Phase, VerdictClass
-from flywheel_assets.gate.case import Answer, Case, needs_receipt, trusted_keys
+from flywheel_assets.gate.case import Answer, Case, can_make, needs_receipt, trusted_keys
 
 _source = Answer("source_can_be_reidentified", Phase.CLASSIFICATION)
 _rebuild = Answer("rebuild_agrees", Phase.CLASSIFICATION)
@@ -32,9 +33,6 @@ def source_can_be_reidentified(case: Case) -> Finding:
     if not run.locked_inputs and case.output.type.value == "nix":
         message = "the receipt names no locked input"
         return _source(PERMANENTLY, "inputs-not-locked", message, remedy=BUILD_CLEAN, actor=case.builder_owner)
-    if not run.definition:
-        message = "the receipt names neither derivation nor build definition"
-        return _source(PERMANENTLY, "definition-missing", message, remedy=BUILD_CLEAN, actor=case.builder_owner)
     if not case.believes(Claim.SOURCE):
         return _source(
             VerdictClass.REJECTED_TEMPORARILY,
@@ -44,7 +42,33 @@ def source_can_be_reidentified(case: Case) -> Finding:
             actor=case.builder_owner,
         )
     source = f"{run.source.repository} at {str(run.source.revision)[:12]}"
-    return _dependencies(case) or _source.passed(f"{source}, {len(run.locked_inputs)} locked inputs, {run.definition}")
+    return (
+        _mislabelled(case)
+        or _dependencies(case)
+        or _source.passed(f"{source}, {len(run.locked_inputs)} locked inputs, {run.definition}")
+    )
+
+
+def _mislabelled(case: Case) -> Finding | None:
+    """Another definition under this output's name, or a commit that cannot have been built."""
+    run = case.receipt.run
+    if run.definition != case.output.definition:
+        return _source(
+            PERMANENTLY,
+            "other-definition",
+            f"built from {run.definition or 'nothing that is recorded'}, and the output is {case.output.definition}",
+            remedy="Emit the receipt under the output that was really built, with its --definition.",
+            actor=case.builder_owner,
+        )
+    if run.source.committed_at and run.source.committed_at > run.finished_at:
+        return _source(
+            PERMANENTLY,
+            "commit-after-build",
+            f"the commit is of {run.source.committed_at:%Y-%m-%d %H:%M}Z, later than the run's end",
+            remedy="Mend the clocks, commit again and build that.",
+            actor=case.builder_owner,
+        )
+    return None
 
 
 def _dependencies(case: Case) -> Finding | None:
@@ -79,15 +103,8 @@ def _dependencies(case: Case) -> Finding | None:
 def rebuild_agrees(case: Case) -> Finding:
     """The catalogued number of independent builders got this content; any disagreement is permanent."""
     mine = case.receipt
-    others = [
-        attested.receipt
-        for attested in case.bundle.witnesses
-        if trusted_keys(case.catalogue, attested)
-        and attested.receipt.run.definition == mine.run.definition
-        and not attested.receipt.run.source.dirty
-        and not mine.run.source.dirty
-    ]
-    for other in others:
+    others = [attested for attested in case.bundle.witnesses if _is_witness(case, attested)]
+    for other in (attested.receipt for attested in others):
         if not same_content(mine.artifact, other.artifact):
             return _rebuild(
                 PERMANENTLY,
@@ -97,8 +114,13 @@ def rebuild_agrees(case: Case) -> Finding:
                 remedy="Make the build reproducible (compare the two with diffoscope), then build a new revision.",
                 actor=case.owner,
             )
-    # Another attempt of the same run can disagree, but it is no second opinion.
-    independent = [other for other in others if other.run.key.run != mine.run.key.run]
+    # Another attempt of the same run can disagree, and so can the same signer: neither is a second opinion.
+    signers = set(case.authentic[0].signatures.keys)
+    independent = [
+        attested.receipt
+        for attested in others
+        if attested.receipt.run.key.run != mine.run.key.run and not signers & set(attested.signatures.keys)
+    ]
     agreeing = {mine.run.builder, *(other.run.builder for other in independent)}
     wanted = case.output.builders_that_must_agree
     if len(agreeing) < wanted:
@@ -110,6 +132,21 @@ def rebuild_agrees(case: Case) -> Finding:
             actor=case.builder_owner,
         )
     return _rebuild.passed(f"{len(agreeing)} of {wanted} builders needed, none disagrees")
+
+
+def _is_witness(case: Case, attested: AttestedReceipt) -> bool:
+    """Whether a run of the same revision has a say: a trusted, capable builder of this very definition, clean."""
+    run = attested.receipt.run
+    return (
+        bool(trusted_keys(case.catalogue, attested))
+        and can_make(case.catalogue, case.output, attested)
+        and run.definition == case.output.definition
+        and run.source.repository == case.output.repository
+        and not run.source.dirty
+        and not case.receipt.run.source.dirty
+        and run.trigger.event is not TriggerEvent.PULL_REQUEST
+        and not run.trigger.from_fork
+    )
 
 
 def use_is_intended(case: Case) -> Finding:

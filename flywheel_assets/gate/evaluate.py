@@ -1,18 +1,17 @@
 """The gate itself: every rule over one case, and the Approved value that alone lets an artifact out."""
 
-from dataclasses import dataclass
+from dataclasses import InitVar, dataclass
 from datetime import datetime
 
 from flywheel_assets.catalog.models import Catalogue
 from flywheel_assets.domain.artifacts import Artifact
 from flywheel_assets.domain.builds import BuildKey
-from flywheel_assets.domain.digests import EvidenceDigest
 from flywheel_assets.domain.errors import PromotionRefusedError
 from flywheel_assets.domain.evidence import AttestedReceipt, EvidenceBundle
 from flywheel_assets.domain.verdicts import Finding, Phase, Verdict, VerdictClass
 from flywheel_assets.gate.authenticity import receipt_is_authentic
 from flywheel_assets.gate.builders import builder_is_known, toolchain_bootstrap_was_proven
-from flywheel_assets.gate.case import Case, Rule, relied_on, trusted_keys
+from flywheel_assets.gate.case import Case, Rule, trusted_keys
 from flywheel_assets.gate.classification import (
     output_is_not_transient,
     rebuild_agrees,
@@ -91,20 +90,16 @@ _TOKEN = object()
 
 @dataclass(frozen=True, slots=True)
 class Approved:
-    """An artifact that the gate lets out. Only ``approve`` makes one, and promotion takes nothing else.
-
-    ``inputs`` are the attestations that the verdict can rest on.
-    """
+    """An artifact that the gate lets out. Only ``approve`` makes one, and promotion takes nothing else."""
 
     attested: AttestedReceipt
     verdict: Verdict
-    inputs: tuple[EvidenceDigest, ...]
     slsa_build_level: int
-    _token: object
+    token: InitVar[object]
 
-    def __post_init__(self) -> None:
-        """Refuse to be made by anyone else."""
-        if self._token is not _TOKEN:
+    def __post_init__(self, token: object) -> None:
+        """Refuse to be made, or changed into another, by anyone else."""
+        if token is not _TOKEN:
             raise TypeError("only gate.evaluate.approve makes an Approved")
 
     @property
@@ -125,7 +120,7 @@ def approve(bundle: EvidenceBundle, catalogue: Catalogue, now: datetime) -> Appr
         raise PromotionRefusedError(sentence(verdict), verdict)
     case = Case(bundle, catalogue, catalogue.outputs[bundle.output], now)
     attested = case.authentic[0]
-    return Approved(attested, verdict, relied_on(bundle, catalogue), slsa_level(catalogue, attested), _TOKEN)
+    return Approved(attested, verdict, slsa_level(catalogue, attested), _TOKEN)
 
 
 def slsa_level(catalogue: Catalogue, attested: AttestedReceipt) -> int:

@@ -1,5 +1,6 @@
 """What Dagster shows of a build against what evidence says: the difference is what runs are requested for."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import dagster as dg
@@ -28,11 +29,11 @@ def shown_bases(instance: dg.DagsterInstance, flywheel: Flywheel, output: str, k
     """For each build key of an output: the basis that Dagster shows and the one that evidence has now."""
     candidate = flywheel.output(output).is_candidate
     stage = Stage.VALIDATED_ARTIFACT if candidate else Stage.CACHE_ENTRY
-    seen = _observed(instance, asset_key(stage, output), keys)
+    seen = _newest(instance.fetch_observations, asset_key(stage, output), keys, "basis")
     return {
         key: Shown(
             shown=seen.get(key, ""),
-            current=str(basis_of(assemble(flywheel, output, BuildKey.parse(key)), flywheel.catalogue)),
+            current=str(basis_of(flywheel, assemble(flywheel, output, BuildKey.parse(key)))),
         )
         for key in keys
     }
@@ -45,20 +46,26 @@ def worth_reading_again(flywheel: Flywheel, output: str, build: BuildKey) -> boo
     return recorded is not None and recorded.verdict.verdict in again
 
 
-def _observed(instance: dg.DagsterInstance, asset: dg.AssetKey, keys: list[str]) -> dict[str, str]:
+def shown_receipts(instance: dg.DagsterInstance, asset: dg.AssetKey, keys: list[str]) -> dict[str, str]:
+    """The receipt that the newest report of each builder run names."""
+    return _newest(instance.fetch_materializations, asset, keys, "receipt")
+
+
+def _newest(
+    fetch: Callable[..., dg.EventRecordsResult], asset: dg.AssetKey, keys: list[str], field: str
+) -> dict[str, str]:
+    """A metadata field of the newest event of each partition; empty where the event does not carry it."""
     found: dict[str, str] = {}
-    if not keys:
-        return found
+    wanted = dg.AssetRecordsFilter(asset_key=asset, asset_partitions=keys)
     cursor = None
-    while True:
-        page = instance.fetch_observations(
-            dg.AssetRecordsFilter(asset_key=asset, asset_partitions=keys), limit=1000, cursor=cursor
-        )
+    while len(found) < len(keys):
+        page = fetch(wanted, limit=1000, cursor=cursor)
         for record in page.records:  # newest first
-            observation = record.asset_observation
-            if observation and observation.partition and observation.partition not in found:
-                basis = observation.metadata.get("basis")
-                found[observation.partition] = str(basis.value) if basis else ""
-        if not page.has_more or len(found) == len(keys):
-            return found
+            event = record.asset_observation or record.asset_materialization
+            if event and event.partition and event.partition not in found:
+                value = event.metadata.get(field)
+                found[event.partition] = str(value.value) if value else ""
+        if not page.has_more:
+            break
         cursor = page.cursor
+    return found

@@ -14,6 +14,7 @@ import dagster as dg
 from flywheel_assets.catalog.models import Output
 from flywheel_assets.domain.builds import BuildKey
 from flywheel_assets.domain.errors import FlywheelError
+from flywheel_assets.gate.case import trusted_keys
 from flywheel_assets.orchestration.keys import (
     JUDGES_TAG,
     PUBLISHES_TAG,
@@ -24,10 +25,10 @@ from flywheel_assets.orchestration.keys import (
     builds_name,
 )
 from flywheel_assets.orchestration.metadata import build_metadata
-from flywheel_assets.orchestration.shown import shown_bases, worth_reading_again
+from flywheel_assets.orchestration.shown import shown_bases, shown_receipts, worth_reading_again
 from flywheel_assets.promotion.flywheel import Flywheel
 from flywheel_assets.promotion.intake import TESTS, output_log
-from flywheel_assets.promotion.ledger import assemble, builds_of, last_verdict, publications
+from flywheel_assets.promotion.ledger import assemble, builds_of, last_verdict, one_reading, publications
 
 NEW_BUILDS_A_TICK = 150  # 200 events, keys and runs took 25 s of a tick's 60 s
 SINGLE_RUNS = 3
@@ -65,7 +66,7 @@ def wanted(
     passed over. A reconciliation passes over nothing, and reads again what a cache could not serve. More than
     ``single_runs`` builds of one output are judged in one run over a range.
     """
-    found = Wanted()
+    found, flywheel = Wanted(), one_reading(flywheel)
     for name, output in flywheel.catalogue.outputs.items():
         try:
             state = _state(flywheel, name, output)
@@ -97,11 +98,10 @@ def _of_output(
     present = set(instance.get_dynamic_partitions(builds_name(name)))
     unseen = [key for key in keys if key not in present]
     new = unseen[: max(0, NEW_BUILDS_A_TICK - len(found.events))]
-    reported = instance.get_materialized_partitions(asset_key(Stage.BUILDER_RUN, name)) if new else set()
-    found.events += [_builder_run_event(flywheel, name, key) for key in new if key not in reported]
     if new:
         found.partitions[name] = new
     ready = [key for key in keys if key in present or key in new]
+    found.events += _builder_run_events(flywheel, instance, name, ready)
     shown = shown_bases(instance, flywheel, name, ready)
     stale = [key for key in ready if not shown[key].up_to_date]
     if requests.reconciling:
@@ -113,15 +113,37 @@ def _of_output(
     return requests.under_way or len(unseen) > len(new)
 
 
-def _builder_run_event(flywheel: Flywheel, name: str, key: str) -> dg.AssetMaterialization:
-    receipts = assemble(flywheel, name, BuildKey.parse(key)).receipts
-    return dg.AssetMaterialization(
-        asset_key(Stage.BUILDER_RUN, name),
-        partition=key,
-        description="Reported from its receipt; what a receipt is worth is judged by the gate.",
-        metadata=dict(build_metadata(receipts[-1].receipt, flywheel.output(name).repository)) if receipts else {},
-        tags={"dagster/data_version": str(receipts[-1].receipt.artifact.digest)} if receipts else {},
-    )
+def _builder_run_events(
+    flywheel: Flywheel, instance: dg.DagsterInstance, name: str, keys: list[str]
+) -> list[dg.AssetMaterialization]:
+    """A report of each build whose receipt the UI does not show: the authentic one, once it has come."""
+    asset, repository = asset_key(Stage.BUILDER_RUN, name), flywheel.output(name).repository
+    shown, events = shown_receipts(instance, asset, keys), []
+    for key in keys:
+        receipts = assemble(flywheel, name, BuildKey.parse(key)).receipts
+        if not receipts or shown.get(key) == str(receipts[0].evidence):
+            continue
+        attested = receipts[0]
+        authentic = bool(trusted_keys(flywheel.catalogue, attested))
+        events.append(
+            dg.AssetMaterialization(
+                asset,
+                partition=key,
+                description="Reported from its receipt"
+                + (
+                    ", whose signer is trusted."
+                    if authentic
+                    else ", which nobody trusted signed: none of this is proven."
+                ),
+                metadata={
+                    "receipt": str(attested.evidence),
+                    "authentic": authentic,
+                    **build_metadata(attested.receipt, repository),
+                },
+                tags={"dagster/data_version": str(attested.receipt.artifact.digest)},
+            )
+        )
+    return events
 
 
 class _Requests:
@@ -162,10 +184,10 @@ class _Requests:
         waiting = []
         for key in keys:
             recorded = last_verdict(flywheel, name, BuildKey.parse(key))
-            if recorded is None or key in materialized:
+            # Dagster's word alone counts for nothing: anybody can report a materialization to its webserver.
+            if recorded is None or (key in published and key in materialized):
                 continue
-            automatic = target.promotion == "automatic" and recorded.verdict.publishable
-            if key in published or (automatic and key not in published):
+            if key in published or (target.promotion == "automatic" and recorded.verdict.publishable):
                 waiting.append((key not in published, key, str(recorded.basis)))
         selection = [asset_key(Stage.PUBLISHED_ARTIFACT, name)]
         for _, key, basis in sorted(waiting):

@@ -9,7 +9,7 @@ from flywheel_assets.domain.errors import EvidenceError, UsageError
 from flywheel_assets.domain.evidence import AttestedReceipt, EvidenceBundle
 from flywheel_assets.domain.inspections import Inspection, Reading
 from flywheel_assets.domain.verdicts import About, Verdict, VerdictClass
-from flywheel_assets.gate.case import relied_on, trusted_keys
+from flywheel_assets.gate.case import trusted_keys
 from flywheel_assets.gate.evaluate import evaluate, slsa_level
 from flywheel_assets.ports import Progress
 from flywheel_assets.promotion.flywheel import Flywheel, silent
@@ -67,13 +67,13 @@ def judge(
     if receipt and not bundle.damaged and (reread or not bundle.inspections):
         inspect(flywheel, receipt, progress)
         bundle = assemble(flywheel, output, build)
-    basis = basis_of(bundle, flywheel.catalogue)
+    basis = basis_of(flywheel, bundle)
     before = None if bundle.damaged else last_verdict(flywheel, output, build)
     if before and before.basis == basis:
         return Judgement(bundle, before)
     verdict = evaluate(bundle, flywheel.catalogue, flywheel.clock())
     # Nothing is said to others on part of the evidence.
-    vsa = None if bundle.damaged else _summarise(flywheel, verdict, receipt, relied_on(bundle, flywheel.catalogue))
+    vsa = None if bundle.damaged else _summarise(flywheel, verdict, receipt)
     recorded = RecordedVerdict(verdict=verdict, basis=basis, vsa=vsa)
     if not bundle.damaged:
         record(flywheel, output, build, VERDICT, recorded)
@@ -84,7 +84,7 @@ def is_settled(flywheel: Flywheel, output: str, build: BuildKey) -> bool:
     """Whether the last verdict stands on the evidence and catalogue of now."""
     try:
         before = last_verdict(flywheel, output, build)
-        return before is not None and before.basis == basis_of(assemble(flywheel, output, build), flywheel.catalogue)
+        return before is not None and before.basis == basis_of(flywheel, assemble(flywheel, output, build))
     except EvidenceError:
         return False
 
@@ -109,9 +109,7 @@ def inspect(flywheel: Flywheel, attested: AttestedReceipt, progress: Progress) -
     return inspection
 
 
-def _summarise(
-    flywheel: Flywheel, verdict: Verdict, receipt: AttestedReceipt | None, inputs: tuple[EvidenceDigest, ...]
-) -> EvidenceDigest | None:
+def _summarise(flywheel: Flywheel, verdict: Verdict, receipt: AttestedReceipt | None) -> EvidenceDigest | None:
     """A PASSED summary for what is validated; a FAILED one for an artifact that can never pass.
 
     None for what may still change, for decisions of the catalogue, and without an authentic receipt: nobody
@@ -133,7 +131,6 @@ def _summarise(
         flywheel.catalogue,
         artifact,
         verdict,
-        relied_on=inputs,
         resource=resource_uri(artifact, None),
         levels=levels,
     )

@@ -1,10 +1,10 @@
 """The ledger: what the evidence logs hold, read back, hashed again, and assembled for the gate."""
 
-from typing import TypeVar
+from dataclasses import replace
+from typing import Any, TypeVar, cast
 
 from pydantic import ValidationError
 
-from flywheel_assets.catalog.models import Catalogue
 from flywheel_assets.domain.builds import BuildKey, Closed
 from flywheel_assets.domain.digests import EvidenceDigest
 from flywheel_assets.domain.errors import EvidenceCorruptError, EvidenceError, InvalidInputError
@@ -21,12 +21,15 @@ from flywheel_assets.domain.publications import Publication
 from flywheel_assets.domain.receipts import Receipt, TestOutcome
 from flywheel_assets.domain.statements import canonical
 from flywheel_assets.domain.verdicts import Verdict
-from flywheel_assets.ports import LogEntry
+from flywheel_assets.gate.authenticity import CLOCK_SKEW
+from flywheel_assets.gate.case import trusted_keys
+from flywheel_assets.ports import EvidenceStore, LogEntry
 from flywheel_assets.promotion.flywheel import Flywheel
 from flywheel_assets.promotion.intake import RECEIPT, TEST, TEST_PART, TESTS, is_envelope, open_statement, output_log
 
 Document = TypeVar("Document", bound=Closed)
 
+REMEMBERED_BYTES, REMEMBERED_DOCUMENTS = 64 * 1024, 4096
 INSPECTION, VERDICT, PUBLICATION = "inspection", "verdict", "publication"
 
 
@@ -44,6 +47,28 @@ def builds_of(flywheel: Flywheel, output: str) -> list[BuildKey]:
     return list(dict.fromkeys(BuildKey.parse(entry.subject) for entry in entries if entry.kind == RECEIPT))
 
 
+class OneReading:
+    """An evidence store whose logs are read once, for a pass over many builds."""
+
+    def __init__(self, store: EvidenceStore) -> None:
+        self._store = store
+        self._entries: dict[str, tuple[LogEntry, ...]] = {}
+
+    def entries(self, log: str) -> tuple[LogEntry, ...]:
+        """As the store's, once."""
+        if log not in self._entries:
+            self._entries[log] = self._store.entries(log)
+        return self._entries[log]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+
+def one_reading(flywheel: Flywheel) -> Flywheel:
+    """The flywheel for a pass that only looks."""
+    return replace(flywheel, evidence=cast("EvidenceStore", OneReading(flywheel.evidence)))
+
+
 def assemble(flywheel: Flywheel, output: str, build: BuildKey) -> EvidenceBundle:
     """The evidence bundle of one build.
 
@@ -52,11 +77,15 @@ def assemble(flywheel: Flywheel, output: str, build: BuildKey) -> EvidenceBundle
     return _Assembly(flywheel, output, build).bundle()
 
 
-def basis_of(bundle: EvidenceBundle, catalogue: Catalogue) -> EvidenceDigest:
-    """Digest of all that a verdict depends on but the time: when it is unchanged, so is the verdict."""
-    return EvidenceDigest.of(
-        canonical({"bundle": bundle.model_dump(mode="json"), "catalogue": str(catalogue.digest_for(bundle.output))})
-    )
+def basis_of(flywheel: Flywheel, bundle: EvidenceBundle) -> EvidenceDigest:
+    """Digest of all that a verdict depends on: when it is unchanged, so is the verdict.
+
+    Of the time only what the gate asks of it: whether the run has ended yet.
+    """
+    now, catalogue = flywheel.clock(), flywheel.catalogue
+    ended = all(attested.receipt.run.finished_at <= now + CLOCK_SKEW for attested in bundle.receipts)
+    part = {"bundle": bundle.model_dump(mode="json"), "catalogue": str(catalogue.digest_for(bundle.output))}
+    return EvidenceDigest.of(canonical({**part, "ended": ended}))
 
 
 def last_verdict(flywheel: Flywheel, output: str, build: BuildKey) -> RecordedVerdict | None:
@@ -97,12 +126,13 @@ class _Assembly:
     def bundle(self) -> EvidenceBundle:
         entries = self._entries(output_log(self._output))
         mine = str(self._build)
-        receipts = self._receipts([e for e in entries if e.kind == RECEIPT and e.subject == mine])
+        arrived = self._receipts([e for e in entries if e.kind == RECEIPT and e.subject == mine])
+        receipts = self._authentic(arrived)
         digests = {digest for attested in receipts for digest in attested.receipt.artifact.digests}
         return EvidenceBundle(
             output=self._output,
             build=self._build,
-            receipts=receipts,
+            receipts=receipts or _one_to_explain(arrived),
             witnesses=self._witnesses(entries, receipts),
             dependencies=self._dependencies(receipts),
             tests=self._tests(digests),
@@ -118,7 +148,11 @@ class _Assembly:
             self._damaged.append(str(error))
             return ()
 
-    def _open(self, entry: LogEntry) -> tuple[Signatures, Receipt | TestOutcome] | None:
+    def _open(self, entry: LogEntry, *, again: bool = True) -> tuple[Signatures, Receipt | TestOutcome] | None:
+        """The document of an entry, read ``again`` or as this process remembers it; None when it is damaged."""
+        remembered = self._flywheel.opened.get(entry.evidence)
+        if remembered and not again:
+            return remembered
         try:
             return _opened(self._flywheel, entry.evidence)
         except (EvidenceError, InvalidInputError) as error:
@@ -133,13 +167,26 @@ class _Assembly:
                 found.append(AttestedReceipt(evidence=entry.evidence, signatures=opened[0], receipt=opened[1]))
         return tuple(found)
 
+    def _authentic(self, receipts: tuple[AttestedReceipt, ...]) -> tuple[AttestedReceipt, ...]:
+        """Those by a trusted signer. The others are nobody's word: they may neither help nor harm a build."""
+        return tuple(r for r in receipts if trusted_keys(self._flywheel.catalogue, r))
+
     def _witnesses(
         self, entries: tuple[LogEntry, ...], receipts: tuple[AttestedReceipt, ...]
     ) -> tuple[AttestedReceipt, ...]:
         """Receipts of other runs from the same source for the same system."""
         sources = {(r.receipt.run.source.revision, r.receipt.run.key.system) for r in receipts}
-        others = self._receipts([e for e in entries if e.kind == RECEIPT and e.subject != str(self._build)])
-        return tuple(o for o in others if (o.receipt.run.source.revision, o.receipt.run.key.system) in sources)
+        found = []
+        for entry in entries:
+            if entry.kind != RECEIPT or entry.subject == str(self._build):
+                continue
+            opened = self._open(entry, again=False)
+            receipt = opened[1] if opened else None
+            if opened and isinstance(receipt, Receipt):
+                run = receipt.run
+                if (run.source.revision, run.key.system) in sources:
+                    found.append(AttestedReceipt(evidence=entry.evidence, signatures=opened[0], receipt=receipt))
+        return self._authentic(tuple(found))
 
     def _dependencies(self, receipts: tuple[AttestedReceipt, ...]) -> tuple[AttestedReceipt, ...]:
         """Receipts of what this output is built from, those of the digests that its receipts name."""
@@ -147,7 +194,7 @@ class _Assembly:
         found: list[AttestedReceipt] = []
         for output in self._flywheel.output(self._output).built_from:
             entries = [e for e in self._entries(output_log(output)) if e.kind == RECEIPT]
-            made = self._receipts(entries)
+            made = self._authentic(self._receipts(entries))
             found += [r for r in made if (output, r.receipt.artifact.digest.hex) in wanted]
         return tuple(found)
 
@@ -155,7 +202,7 @@ class _Assembly:
         found = []
         for entry in self._entries(TESTS):
             opened = self._open(entry) if entry.kind in {TEST, TEST_PART} and entry.subject in digests else None
-            if opened and isinstance(opened[1], TestOutcome):
+            if opened and isinstance(opened[1], TestOutcome) and opened[0].keys:
                 found.append(AttestedTest(evidence=entry.evidence, signatures=opened[0], outcome=opened[1]))
         return tuple(found)
 
@@ -192,12 +239,24 @@ class _Assembly:
         return None
 
 
+def _one_to_explain(receipts: tuple[AttestedReceipt, ...]) -> tuple[AttestedReceipt, ...]:
+    """Of receipts that nobody trusted signed, the one that came closest: more of them change nothing."""
+    return tuple(
+        sorted(receipts, key=lambda r: (not r.signatures.keys, not r.signatures.invalid, not r.signatures.any))[:1]
+    )
+
+
 def _opened(flywheel: Flywheel, evidence: EvidenceDigest) -> tuple[Signatures, Receipt | TestOutcome]:
-    """A document with what its signatures are worth. Hashed on every read; parsed once."""
+    """A document with what its signatures are worth. Hashed on every read; small ones are parsed once."""
     data = flywheel.evidence.get(evidence)
-    if evidence not in flywheel.opened:
-        flywheel.opened[evidence] = _parsed(flywheel, data, f"evidence {evidence}")
-    return flywheel.opened[evidence]
+    if evidence in flywheel.opened:
+        return flywheel.opened[evidence]
+    opened = _parsed(flywheel, data, f"evidence {evidence}")
+    if len(data) <= REMEMBERED_BYTES:
+        if len(flywheel.opened) >= REMEMBERED_DOCUMENTS:
+            flywheel.opened.clear()
+        flywheel.opened[evidence] = opened
+    return opened
 
 
 def _parsed(flywheel: Flywheel, data: bytes, name: str) -> tuple[Signatures, Receipt | TestOutcome]:

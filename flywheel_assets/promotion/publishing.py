@@ -42,9 +42,10 @@ class Promoted:
 def promote(flywheel: Flywheel, output: str, build: BuildKey, progress: Progress = silent) -> Promoted:
     """Publish one build. Raises PromotionRefusedError when the gate does not approve, other errors as they come."""
     judge(flywheel, output, build)
-    approved = _approve(flywheel, output, build)
+    _approve(flywheel, output, build)
     target, surface = _surface(flywheel, output)
-    with flywheel.evidence.claim(f"{target.surface} {approved.artifact.digest}") as still_held:
+    # The whole channel and not this artifact alone: what is published of an output decides what may follow it.
+    with flywheel.evidence.claim(f"{target.surface} {output}") as still_held:
         approved = _approve(flywheel, output, build)  # while another publisher held the claim, all may have changed
         release = release_of(approved, target)
         plan = surface.plan(release)
@@ -112,7 +113,6 @@ def _proofs(flywheel: Flywheel, approved: Approved, target: PublicationTarget) -
             flywheel.catalogue,
             approved.artifact,
             approved.verdict,
-            relied_on=approved.inputs,
             resource=resource,
             levels=levels_of(approved.slsa_build_level, VALIDATED, PROMOTED),
         )

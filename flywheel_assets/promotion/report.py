@@ -12,7 +12,7 @@ from flywheel_assets.ports import LogEntry
 from flywheel_assets.promotion.flywheel import Flywheel
 from flywheel_assets.promotion.intake import dead_letters, output_log, waiting_for_catalogue
 from flywheel_assets.promotion.judging import is_settled
-from flywheel_assets.promotion.ledger import builds_of, last_verdict, publications
+from flywheel_assets.promotion.ledger import builds_of, last_verdict, one_reading, publications
 
 SCHEMA_VERSION = 1
 
@@ -45,6 +45,7 @@ class Row(Closed):
 
 def report(flywheel: Flywheel) -> list[Row]:
     """All rows: catalogued outputs in catalogue order, then what could not be routed, then dead letters."""
+    flywheel = one_reading(flywheel)
     rows = [row for name in flywheel.catalogue.outputs for row in _rows(flywheel, name)]
     try:
         return rows + _unrouted(flywheel)

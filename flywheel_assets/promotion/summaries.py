@@ -38,15 +38,15 @@ def summary(
     artifact: Artifact,
     verdict: Verdict,
     *,
-    relied_on: tuple[EvidenceDigest, ...],
     resource: str,
     levels: list[str],
 ) -> bytes:
     """The signed VSA about ``artifact``: PASSED with the given levels, FAILED when there are none.
 
-    ``relied_on`` become its input attestations: nothing that a stranger signed, or nobody, is among them.
+    The verdict's evidence becomes its input attestations: beside an authentic receipt the ledger lets nothing
+    into a bundle that a stranger signed, or nobody.
     """
-    inputs = [{"uri": f"urn:flywheel-assets:evidence:{d}", "digest": {"sha256": d.hex}} for d in relied_on]
+    inputs = [{"uri": f"urn:flywheel-assets:evidence:{d}", "digest": {"sha256": d.hex}} for d in verdict.evidence]
     predicate = {
         "verifier": {"id": catalogue.verifier_uri},
         "timeVerified": _rfc3339(verdict.now),

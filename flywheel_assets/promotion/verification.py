@@ -1,8 +1,8 @@
 """Offline verification for a consumer who has a reference and the release public key, and nothing else.
 
-Everything is read from the surface: the summary must be signed by that key, speak of this very resource and say
+Everything is read from the surface: the summary must be signed by that key, speak of this very artifact and say
 PASSED and promoted; the provenance must be the one that the summary names; and every byte must be what that
-provenance says.
+provenance says. An artifact may be mirrored, so the resource that the summary names is compared only when asked.
 """
 
 from dataclasses import dataclass
@@ -45,7 +45,13 @@ class Verified:
 
 
 def verify_reference(
-    surface: PublishedReader, verifier: Verifier, public_key: str, reference: str, progress: Progress
+    surface: PublishedReader,
+    verifier: Verifier,
+    public_key: str,
+    reference: str,
+    progress: Progress,
+    *,
+    resource: str | None = None,
 ) -> Verified:
     """Verify what ``reference`` names. Raises SignatureError, ReadBackError or ReadError with a sentence."""
     wanted, envelopes = surface.identity(), surface.proofs()
@@ -57,7 +63,7 @@ def verify_reference(
     problems = []
     for summary in summaries:
         receipt = _provenance(verifier, envelopes, summary)
-        problem = _problem(summary, receipt, wanted)
+        problem = _problem(summary, receipt, wanted, resource)
         if receipt and not problem:
             size = demand_approved(surface.read(receipt.artifact, progress), reference)
             return Verified(reference, summary, receipt, size)
@@ -101,7 +107,7 @@ def _provenance(verifier: Verifier, envelopes: tuple[bytes, ...], summary: ReadS
     return None
 
 
-def _problem(summary: ReadSummary, receipt: Receipt | None, wanted: str) -> str:
+def _problem(summary: ReadSummary, receipt: Receipt | None, wanted: str, resource: str | None) -> str:
     if receipt is None:
         return "the provenance that the summary names is not beside it"
     artifact = receipt.artifact
@@ -110,4 +116,6 @@ def _problem(summary: ReadSummary, receipt: Receipt | None, wanted: str) -> str:
         return "the summary speaks of another artifact"
     if summary.result != "PASSED" or PROMOTED not in summary.levels:
         return f"the summary says {summary.result} with levels {', '.join(summary.levels) or 'none'}, not promoted"
+    if resource is not None and summary.resource != resource:
+        return f"the summary speaks of {summary.resource}, not of {resource}"
     return ""

@@ -2,6 +2,7 @@
 
 import base64
 import errno
+import hashlib
 import json
 import multiprocessing
 import os
@@ -227,10 +228,17 @@ def test_a_tail_that_was_rewritten_by_the_right_key_is_noticed(place: Place) -> 
     place.fill()
     kept = place.checkpoint.read_bytes()
     place.entry(4).unlink()
-    place.checkpoint.unlink()
+    third = hashlib.sha256(place.entry(3).read_bytes()).hexdigest()
+    place.checkpoint.write_text(json.dumps({"number": 3, "digest": f"sha256:{third}"}))
     place.open().append("log", "kind", "another", EVIDENCE)
     place.checkpoint.write_bytes(kept)
     place.refuses(EvidenceRolledBackError, "entry 4 is not what was seen before")
+
+
+def test_a_log_whose_checkpoint_is_gone_may_have_been_cut_and_is_refused(place: Place) -> None:
+    place.fill()
+    place.checkpoint.unlink()
+    place.refuses(EvidenceRolledBackError, "checkpoint of the evidence log log is gone")
 
 
 @pytest.mark.parametrize("data", [b"", b"nonsense", b"[]", b"{}", b'{"number":"x","digest":1}', b"\xff"])

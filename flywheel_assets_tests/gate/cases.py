@@ -247,7 +247,7 @@ def a_run(builder: str, key: BuildKey = KEY, **more: Any) -> BuilderRun:
             dirty=False,
             committed_at=STARTED - timedelta(days=1),
         ),
-        "definition": "the definition",
+        "definition": RAW["outputs"][OUTPUTS["nix"]]["definition"],
         "locked_inputs": (LockedInput(name="flake.lock", digest=Sha256.of(b"lock")),),
         "trigger": Trigger(event=TriggerEvent.PUSH, actor="someone"),
         "started_at": STARTED,
@@ -405,13 +405,17 @@ def good(kind: str = "nix") -> Bench:
     is_nix = kind == "nix"
     run = a_run(
         builder,
+        definition=known.outputs[output].definition,
         validations=(Validation(name=claimed, result=ValidationResult.PASSED),),
         dependencies=uses if is_nix else (),
     )
     run = run if is_nix else changed(run, {"bootstrap": None})
     receipt = Receipt(output=output, run=run, artifact=made)
-    witness = Receipt(output=output, run=a_run("nixer-two", OTHER_KEY), artifact=made)
-    dependency = Receipt(output="library", run=a_run("nixer", OTHER_KEY), artifact=library)
+    witness = Receipt(
+        output=output, run=a_run("nixer-two", OTHER_KEY, definition=known.outputs[output].definition), artifact=made
+    )
+    defined = RAW["outputs"]["library"]["definition"]
+    dependency = Receipt(output="library", run=a_run("nixer", OTHER_KEY, definition=defined), artifact=library)
     bundle = EvidenceBundle(
         output=output,
         build=KEY,

@@ -220,8 +220,15 @@ REASONS: dict[str, Reason] = {
     ),
     "tree-dirty": Reason(SOURCE, PERMANENTLY, "What was built is in no revision.", CLEAN, BUILDER),
     "inputs-not-locked": Reason(SOURCE, PERMANENTLY, "A derivation names no locked input.", CLEAN, BUILDER),
-    "definition-missing": Reason(
-        SOURCE, PERMANENTLY, "Neither derivation nor build definition is named.", CLEAN, BUILDER
+    "other-definition": Reason(
+        SOURCE,
+        PERMANENTLY,
+        "The receipt names another build definition than the catalogue, or none.",
+        "Emit it under the output that was really built.",
+        BUILDER,
+    ),
+    "commit-after-build": Reason(
+        SOURCE, PERMANENTLY, "The commit is said to be younger than the build of it.", "Mend the clocks.", BUILDER
     ),
     "source-claim-untrusted": Reason(
         SOURCE, TEMPORARILY, "Only the job itself says what it was built from.", TRUST, BUILDER

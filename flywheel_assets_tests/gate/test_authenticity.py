@@ -128,3 +128,14 @@ def test_of_several_receipts_that_nobody_vouches_for_the_last_is_explained() -> 
     both = (*bench.bundle.receipts, stranger)
     assert bench.with_bundle(receipts=both).says(RULE) == (TEMPORARILY, "key-untrusted")
     assert bench.with_bundle(receipts=both[::-1]).says(RULE) == (TEMPORARILY, "receipt-unsigned")
+
+
+def test_a_key_of_a_lane_that_cannot_make_this_has_no_say_in_a_run_of_another() -> None:
+    """The docker lane's receipt under the Nix run's key, first and contradicting: it is passed over."""
+    bench = good()
+    other = changed(
+        bench.receipt, {"run": changed(bench.run, {"builder": "docker"}), "artifact": artifact("nix", b"x")}
+    )
+    found = bench.with_bundle(receipts=(attested(other, "docker"), *bench.bundle.receipts))
+    assert found.says(RULE) == (PASSED, "holds")
+    assert found.verdict().subject == bench.verdict().subject

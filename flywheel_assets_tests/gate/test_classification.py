@@ -1,5 +1,7 @@
 """source_can_be_reidentified, rebuild_agrees, use_is_intended and output_is_not_transient."""
 
+from datetime import timedelta
+
 import pytest
 
 from flywheel_assets.catalog.models import Audience, Claim, Role
@@ -55,9 +57,16 @@ def test_other_builds_may_have_no_lock_file(kind: str) -> None:
     assert good(kind).with_run(locked_inputs=()).says(SOURCE) == (PASSED, "holds")
 
 
-@pytest.mark.parametrize("definition", [None, ""])
-def test_a_build_without_definition_cannot_be_built_again(definition: str | None) -> None:
-    assert good().with_run(definition=definition).says(SOURCE) == (PERMANENTLY, "definition-missing")
+@pytest.mark.parametrize("definition", [None, "", "packages.x86_64-linux.something-else"])
+def test_a_build_of_another_definition_is_not_this_output(definition: str | None) -> None:
+    assert good().with_run(definition=definition).says(SOURCE) == (PERMANENTLY, "other-definition")
+
+
+def test_a_commit_that_is_younger_than_its_build_is_refused() -> None:
+    bench = good()
+    late = bench.run.finished_at + timedelta(seconds=1)
+    assert bench.with_source(committed_at=late).says(SOURCE) == (PERMANENTLY, "commit-after-build")
+    assert bench.with_source(committed_at=bench.run.finished_at).says(SOURCE) == (PASSED, "holds")
 
 
 def test_a_source_that_only_the_job_tells_of_is_not_trusted() -> None:

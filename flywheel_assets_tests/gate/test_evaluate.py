@@ -1,5 +1,6 @@
 """The gate as a whole: fourteen rules, one verdict, and the value that alone lets an artifact out."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -54,7 +55,7 @@ def test_a_refusal_carries_the_verdict_and_says_why() -> None:
 def test_nobody_but_approve_makes_an_approval(token: object) -> None:
     bench = good()
     with pytest.raises(TypeError, match=r"only gate\.evaluate\.approve makes an Approved"):
-        Approved(bench.bundle.receipts[0], bench.verdict(), (), 3, token)
+        Approved(bench.bundle.receipts[0], bench.verdict(), 3, token)
 
 
 def test_no_rules_are_no_approval() -> None:
@@ -127,3 +128,10 @@ def test_the_time_of_judging_alone_changes_no_finding_once_the_run_has_ended(now
 def test_the_findings_of_a_phase_stand_with_the_worst_first() -> None:
     found = good().with_bundle(witnesses=()).verdict().of_phase(Phase.CLASSIFICATION)
     assert [finding.verdict is PASSED for finding in found] == [False, True, True, True]
+
+
+def test_an_approval_cannot_be_changed_into_another() -> None:
+    bench = good()
+    approved = approve(bench.bundle, bench.catalogue, NOW)
+    with pytest.raises((TypeError, ValueError)):
+        replace(approved, attested=bench.bundle.witnesses[0])

@@ -1,13 +1,24 @@
 """Whoever reaches the unauthenticated webserver can do all of this. None of it may put a byte on a surface."""
 
+import base64
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
 import pytest
 
-from flywheel_assets.orchestration.keys import JUDGES_TAG, PUBLISHES_TAG, asset_key
-from flywheel_assets_tests.orchestration.bench import ENTRY, JUDGED, PUBLISHED, VALIDATED, Bench, bench, key
+from flywheel_assets.orchestration.keys import JUDGES_TAG, PUBLISHES_TAG, Stage, asset_key
+from flywheel_assets_tests.orchestration.bench import (
+    ENTRY,
+    JUDGED,
+    PUBLISHED,
+    VALIDATED,
+    Bench,
+    bench,
+    deliver,
+    key,
+)
 
 PULL_REQUEST = key(14402201002)
 REJECTED = [
@@ -150,3 +161,47 @@ def test_what_a_builder_wrote_into_its_cache_after_it_was_judged_does_not_go_out
 def test_the_entry_of_a_cache_is_shown_for_a_rejected_build_only_when_its_body_is_whole(attacked: Bench) -> None:
     assert key(14402201101) not in attacked.materialized(ENTRY, "chart-plotter")
     assert key(14402201105) in attacked.materialized(ENTRY, "chart-plotter")
+
+
+def test_a_forged_publication_holds_no_good_build_back(one: Bench) -> None:
+    good = key(14402201001)
+    one.tick()
+    one.instance.report_runless_asset_event(
+        dg.AssetMaterialization(asset_key(PUBLISHED, "tide-clock"), partition=good, metadata={"reference": "forged"})
+    )
+    one.settle()
+    assert one.row("tide-clock", good).state == "published"
+    assert one.latest(PUBLISHED, "tide-clock", good).metadata["reference"].value != "forged"
+
+
+def test_a_strangers_origin_gives_way_to_the_authentic_one(tmp_path: Path) -> None:
+    good = key(14402201001)
+    with bench(tmp_path, "14402201001-tide-clock") as late:
+        inbox = tmp_path / "sample" / "inbox"
+        document = json.loads((inbox / "14402201001-tide-clock.json").read_bytes())
+        statement = json.loads(base64.b64decode(document["payload"]))
+        statement["predicate"]["runDetails"]["metadata"]["invocationId"] = "https://evil.example/run"
+        (inbox / "14402201001-tide-clock.json").unlink()
+        (inbox / "forged.json").write_text(json.dumps(statement))
+        late.tick()
+        shown = late.latest(Stage.BUILDER_RUN, "tide-clock", good).metadata
+        assert (shown["authentic"].value, shown["run"].value) == (False, "https://evil.example/run")
+        assert isinstance(shown["run"], dg.TextMetadataValue), "a stranger's URL is no link"
+        deliver(tmp_path, "14402201001-tide-clock")
+        late.settle()
+        shown = late.latest(Stage.BUILDER_RUN, "tide-clock", good).metadata
+        assert shown["authentic"].value is True
+        assert "evil" not in str(shown["run"].value)
+        assert late.row("tide-clock", good).state == "published"
+
+
+@pytest.mark.parametrize("alias", ["14402201301.01.x86_64-linux", "14402201301.\u0661.x86_64-linux"])
+def test_another_spelling_of_a_build_publishes_nothing(attacked: Bench, alias: str) -> None:
+    attacked.know("sounding-line", alias)
+    assert not attacked.materialize("sounding-line", alias, PUBLISHED).success
+
+
+@pytest.fixture
+def one(tmp_path: Path) -> Iterator[Bench]:
+    with bench(tmp_path, "14402201001-tide-clock") as opened:
+        yield opened

@@ -25,7 +25,6 @@ from flywheel_assets_tests.promotion.installation import (
     judge_all,
     judged,
     key,
-    resigned,
     sample_catalogue,
 )
 
@@ -62,12 +61,8 @@ def test_the_same_evidence_gives_the_same_bytes_and_nothing_new(memory: Memory) 
 
 def test_new_evidence_gives_a_new_verdict_and_the_old_one_stays(memory: Memory) -> None:
     first = judge(memory.flywheel, "tide-clock", DIRTY)
-    memory.inbox.documents["again.json"] = resigned(
-        memory.inbox.documents["14402201003-tide-clock.json"], a_signer("x"), lambda statement: statement
-    )
-    take_in(memory.flywheel)
     memory.clock.move(hours=1)
-    second = judge(memory.flywheel, "tide-clock", DIRTY)
+    second = judge(memory.flywheel, "tide-clock", DIRTY, reread=True)
     assert second.recorded.basis != first.recorded.basis
     assert len(second.verdict.evidence) == len(first.verdict.evidence) + 1
     assert entries(memory).count((VERDICT, str(DIRTY))) == 2

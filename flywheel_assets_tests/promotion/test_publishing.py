@@ -194,8 +194,7 @@ def test_a_name_that_is_taken_is_refused_in_the_plan_before_anything_is_written(
 
 
 def test_a_claim_that_was_lost_reveals_nothing(memory: Memory, nix: FakeSurface) -> None:
-    artifact = assemble(memory.flywheel, "tide-clock", CLOCK).receipts[0].receipt.artifact
-    memory.evidence.lost_claims.add(f"durable-nix {artifact.digest}")
+    memory.evidence.lost_claims.add("durable-nix tide-clock")
     with pytest.raises(EvidenceMissingError, match="The claim on durable-nix"):
         promote(memory.flywheel, "tide-clock", CLOCK)
     assert nix.names == {}
@@ -379,7 +378,7 @@ def test_a_strangers_receipt_of_the_same_artifact_never_becomes_its_provenance(m
             {"payload": payload, "payloadType": document["payloadType"], "signatures": []}
         ).encode()
     take_in(memory.flywheel)
-    assert len(assemble(memory.flywheel, "tide-clock", CLOCK).witnesses) == 12
+    assert assemble(memory.flywheel, "tide-clock", CLOCK).witnesses == ()
     done = promote(memory.flywheel, "tide-clock", CLOCK)
     provenance, vsa = (memory.evidence.get(digest) for digest in done.publication.proofs)
     assert provenance == memory.inbox.documents[RECEIPT]

@@ -149,6 +149,10 @@ class FolderEvidence:
             raise EvidenceCorruptError(f"The checkpoint {path} cannot be read; restore it from its backup.") from error
 
     def _hold_to_checkpoint(self, log: str, links: list[_Link], number: int, digest: str) -> None:
+        if not number and len(links) > 1:
+            raise EvidenceRolledBackError(
+                f"The checkpoint of the evidence log {log} is gone, so it cannot be told whether the log was cut."
+            )
         if number > len(links) or (number and links[number - 1].digest != digest):
             raise EvidenceRolledBackError(
                 f"The evidence log {log} was cut or rewritten: entry {number} is not what was seen before."
