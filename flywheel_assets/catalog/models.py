@@ -97,8 +97,8 @@ class Builder(Entry):
     publication_boundary: Text | None = Field(
         default=None, description="What leaves this builder and what does not. Required for first-class."
     )
-    must_prove_bootstrap: bool = Field(
-        description="Whether its lane starts without its toolchain and must prove that it installed it (phase 0)."
+    must_prove_bootstrap_for: tuple[ArtifactType, ...] = Field(
+        description="For what its lane starts without the toolchain and must prove that it installed it (phase 0)."
     )
     trusted_claims: tuple[Claim, ...] = Field(
         default=(),
@@ -232,7 +232,12 @@ class Output(Entry):
     clean_because: Text | None = Field(default=None, description="Why it may stay published (phase 6).")
     repository: RepositoryUri
     cache: OutputName = Field(description="Key in `surfaces`: the mutable cache that its builder fills.")
-    validations: tuple[Line, ...] = ()
+    validations: tuple[Line, ...] = Field(
+        default=(), description="What a build must pass, besides its type's validations. WARNED counts as a pass."
+    )
+    refs: tuple[Line, ...] = Field(
+        default=("refs/heads/main", "refs/tags/*"), description="Git refs whose builds may go on, as shell patterns."
+    )
     builders_that_must_agree: Annotated[int, Field(ge=1, le=9)] = 1
     built_from: tuple[OutputName, ...] = Field(default=(), description="Outputs that go into this one by digest.")
     product: OutputName | None = Field(default=None, description="Key in `products`, where several outputs compete.")
@@ -281,6 +286,9 @@ class Catalogue(Entry):
     surfaces: dict[OutputName, Surface]
     keys: dict[OutputName, TrustedKey] = Field(default={}, description="Keys that may sign receipts.")
     products: dict[OutputName, Product] = {}
+    validations: dict[ArtifactType, tuple[Line, ...]] = Field(
+        default={}, description="What every candidate of a type must pass, besides its own validations."
+    )
     outputs: dict[OutputName, Output]
 
     _digests: dict[str, EvidenceDigest] = PrivateAttr(default_factory=dict)
@@ -297,6 +305,11 @@ class Catalogue(Entry):
         if "" not in self._digests:
             self._digests[""] = EvidenceDigest.of(canonical(self.model_dump(mode="json", by_alias=True)))
         return self._digests[""]
+
+    def validations_of(self, output: Output) -> tuple[str, ...]:
+        """Every validation that an output must pass: those of its type, if it is a candidate, then its own."""
+        of_type = self.validations.get(output.type, ()) if output.is_candidate else ()
+        return tuple(dict.fromkeys((*of_type, *output.validations)))
 
     def digest_for(self, output: str) -> EvidenceDigest:
         """Digest of the part that can bear on one output's verdicts: all but the entries of unrelated outputs."""

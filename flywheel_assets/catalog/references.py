@@ -107,5 +107,7 @@ def _publication(
         )
     if (surface.protocol == "flakehub") != (target.way is Way.TRIGGERS):
         yield (*path, "way"), "flakehub takes `triggers`, and only flakehub does"
+    if not catalogue.validations_of(output):
+        yield path, "needs at least one validation, of the output or of its type"
     if surface.protocol == "oci" and (target.repository is None or not target.tags):
         yield path, "an image needs a repository and at least one immutable tag"

@@ -23,8 +23,12 @@ COLOURS = {
 
 
 def console() -> Console:
-    """Standard output. Wide when it is no terminal, so that a log or a pipe gets whole lines."""
-    return Console(width=None if sys.stdout.isatty() else WIDTH_WITHOUT_TERMINAL, highlight=False, soft_wrap=False)
+    """Standard output. Wide when it is no terminal, so that a log or a pipe gets whole lines.
+
+    Nothing is taken for markup: names of files and words of receipts are printed as they are.
+    """
+    width = None if sys.stdout.isatty() else WIDTH_WITHOUT_TERMINAL
+    return Console(width=width, highlight=False, soft_wrap=False, markup=False, emoji=False)
 
 
 def verdict_text(verdict: str) -> Text:

@@ -4,6 +4,7 @@ from typing import Any
 
 import click
 from rich.table import Table
+from rich.text import Text
 
 from flywheel_assets.cli.console import console, print_json, verdict_text
 from flywheel_assets.domain.builds import BuildKey
@@ -77,19 +78,19 @@ def _document(explanation: Explanation) -> dict[str, Any]:
 
 def _print(explanation: Explanation) -> None:
     out, row = console(), explanation.row
-    out.print(f"[bold]{row.output} {row.build}[/bold]  ", verdict_text(row.verdict), f" ({row.state.value})", sep="")
+    out.print(
+        Text(f"{row.output} {row.build}  ", style="bold"), verdict_text(row.verdict), f" ({row.state.value})", sep=""
+    )
     if row.published_at:
-        out.print(f"  published at {row.published_at}", markup=False)
+        out.print(f"  published at {row.published_at}")
     if not explanation.findings or explanation.every_rule_holds:
-        out.print(f"  {row.reason}: {row.message}.", markup=False)
+        out.print(f"  {row.reason}: {row.message}.")
         if row.remedy:
-            out.print(f"    to change it: {row.remedy}\n    who acts:     {row.actor}", markup=False)
+            out.print(f"    to change it: {row.remedy}\n    who acts:     {row.actor}")
     for finding in explanation.failed:
-        out.print(
-            "  ", verdict_text(finding.verdict.value), f"  {finding.rule} ({finding.reason})", sep="", markup=False
-        )
-        out.print(f"    {finding.message}.", markup=False)
-        out.print(f"    to change it: {finding.remedy}\n    who acts:     {finding.actor}", markup=False)
+        out.print("  ", verdict_text(finding.verdict.value), f"  {finding.rule} ({finding.reason})", sep="")
+        out.print(f"    {finding.message}.")
+        out.print(f"    to change it: {finding.remedy}\n    who acts:     {finding.actor}")
     passed = len(explanation.findings) - len(explanation.failed)
     if explanation.findings:
         out.print(f"  {passed} of {len(explanation.findings)} rules hold.\n")

@@ -82,3 +82,7 @@ def main() -> None:
         click.echo(f"flywheel: {error.filename or 'a file'}: {error.strerror or error}", err=True)
         sys.exit(MISUSED)
     sys.exit(code if isinstance(code, int) else DONE)
+
+
+if __name__ == "__main__":
+    main()

@@ -25,20 +25,18 @@ def promote(output: str, build: str, dry_run: bool, as_document: bool) -> None:
             if as_document:
                 print_json({"schema": 1, "plan": plan.model_dump(mode="json", exclude={"release"})})
                 return
-            out.print(f"Would publish {plan.reference}", markup=False)
+            out.print(f"Would publish {plan.reference}")
             out.print(f"  to copy: {len(plan.missing)}, present: {len(plan.present)}, names to set: {len(plan.names)}")
             for part in (*plan.missing, *plan.names):
-                out.print(f"  + {part}", markup=False)
+                out.print(f"  + {part}")
             return
         with bytes_progress(f"{output} {key}") as progress:
             done = publish(flywheel, output, key, progress)
     except PromotionRefusedError as refusal:
-        out.print(explain_refusal(refusal), markup=False)
+        out.print(explain_refusal(refusal))
         raise
     if as_document:
         print_json({"schema": 1, "publication": done.publication.model_dump(mode="json")})
         return
-    out.print(f"Published {done.publication.reference}", markup=False)
-    out.print(
-        f"  {len(done.copied)} members copied, {done.publication.bytes_read_back:,} bytes read back", markup=False
-    )
+    out.print(f"Published {done.publication.reference}")
+    out.print(f"  {len(done.copied)} members copied, {done.publication.bytes_read_back:,} bytes read back")

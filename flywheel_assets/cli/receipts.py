@@ -40,6 +40,15 @@ EVENTS = {
     "pull_request": TriggerEvent.PULL_REQUEST,
     "pull_request_target": TriggerEvent.PULL_REQUEST,
     "merge_request_event": TriggerEvent.PULL_REQUEST,
+    "external_pull_request_event": TriggerEvent.PULL_REQUEST,
+    "merge_group": TriggerEvent.PULL_REQUEST,
+    "release": TriggerEvent.TAG,
+    "api": TriggerEvent.MANUAL,
+    "trigger": TriggerEvent.MANUAL,
+    "pipeline": TriggerEvent.MANUAL,
+    "parent_pipeline": TriggerEvent.MANUAL,
+    "repository_dispatch": TriggerEvent.MANUAL,
+    "workflow_run": TriggerEvent.MANUAL,
 }
 
 _OPTIONS = (
@@ -66,7 +75,9 @@ _OPTIONS = (
     click.option("--validation", "validations", multiple=True, help="NAME=PASSED|WARNED|FAILED; repeat."),
     click.option("--bootstrap", default=None, help="tool=nix,version=2.24.10,by=determinate-nix-action,at=<time>"),
     click.option("--dependency", "dependencies", multiple=True, help="OUTPUT=/nix/store/…@sha256:<NAR hash>; repeat."),
-    click.option("--started", default=None, help="When the run started (RFC 3339); default: now."),
+    click.option(
+        "--started", default=None, help="When the run started (RFC 3339); default: the bootstrap's time, or now."
+    ),
     click.option("--finished", default=None, help="When it finished (RFC 3339); default: now."),
     click.option("--key", "key_file", default=None, help="Private key, PKCS #8 PEM; or FLYWHEEL_SIGNING_KEY holds it."),
     click.option("--to", "target", default="-", show_default=True, help="A file, an inbox folder, or - for stdout."),
@@ -145,6 +156,7 @@ def _run(options: dict[str, Any]) -> BuilderRun:
     repository = options["repository"] or _repository() or checkout.origin
     ref = options["ref"] or checkout.ref
     event = EVENTS[options["event"]]
+    bootstrap = _bootstrap(options["bootstrap"]) if options["bootstrap"] else None
     is_tag = event is TriggerEvent.PUSH and ref.startswith("refs/tags/")
     return BuilderRun(
         key=BuildKey(run=options["run_id"], attempt=options["attempt"], system=options["system"] or _system()),
@@ -164,9 +176,10 @@ def _run(options: dict[str, Any]) -> BuilderRun:
         trigger=Trigger(
             event=TriggerEvent.TAG if is_tag else event, actor=options["actor"], from_fork=options["from_fork"]
         ),
-        started_at=options["started"] or now,
+        # A run whose start nobody states began at the latest when its toolchain was there.
+        started_at=options["started"] or (bootstrap.finished_at if bootstrap else now),
         finished_at=options["finished"] or now,
-        bootstrap=_bootstrap(options["bootstrap"]) if options["bootstrap"] else None,
+        bootstrap=bootstrap,
         validations=tuple(_validation(text) for text in options["validations"]),
         dependencies=tuple(_dependency(text) for text in options["dependencies"]),
     )

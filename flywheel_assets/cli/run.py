@@ -59,13 +59,12 @@ def _drain(chosen: Settings) -> None:
     print_report(chosen, report(flywheel))
     seconds = time.monotonic() - started
     for problem in drained.problems:
-        out.print(f"Not settled: {problem}", markup=False, style="yellow")
+        out.print(f"Not settled: {problem}", style="yellow")
     taken = drained.taken
     if taken.total or drained.runs:
         out.print(
             f"Took in {len(taken.builds)} builds and {taken.total - len(taken.builds)} other documents, "
             f"{drained.runs} runs, {seconds:.0f} s. State is in {chosen.home}.",
-            markup=False,
         )
     elif not drained.problems:
         out.print("Nothing to do: every build that arrived is judged, and what may be published is.")

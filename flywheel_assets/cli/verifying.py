@@ -33,11 +33,11 @@ def verify(reference: str, key_file: str, nix_keys: tuple[str, ...], resource: s
 
 def _print(found: Verified) -> None:
     out = console()
-    out.print(f"Verified {found.reference}", markup=False)
+    out.print(f"Verified {found.reference}")
     for label, value in found.document().items():
         if label != "reference":
             text = ", ".join(value) if isinstance(value, list) else value
-            out.print(f"  {label.replace('_', ' ')}: {text}", markup=False)
+            out.print(f"  {label.replace('_', ' ')}: {text}")
 
 
 def _public_key(path: Path) -> str:

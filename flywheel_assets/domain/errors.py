@@ -61,7 +61,7 @@ class InvalidInputError(FlywheelError):
         self.field = printable(field)
         self.problem = printable(problem, 400)
         self.remedy = printable(remedy, 400)
-        super().__init__(f"{self.document}: {self.field}: {self.problem}. {self.remedy}")
+        super().__init__(f"{self.document}: {self.field}: {self.problem.removesuffix('.')}. {self.remedy}")
 
 
 class LimitExceededError(InvalidInputError):

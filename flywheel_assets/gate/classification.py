@@ -1,5 +1,7 @@
 """Phase 4: is it re-identifiable, agreed upon, meant for use, and nothing transient?"""
 
+from fnmatch import fnmatchcase
+
 from flywheel_assets.catalog.models import Audience, Claim, Role
 from flywheel_assets.domain.artifacts import same_content
 from flywheel_assets.domain.builds import TriggerEvent
@@ -220,6 +222,15 @@ def output_is_not_transient(case: Case) -> Finding:
             reason,
             f"the run was started by a {'fork' if trigger.from_fork else 'pull request'}: it shows a proposal",
             remedy="Merge it; the build of the merged revision is judged on its own.",
+            actor=case.owner,
+        )
+    ref = case.receipt.run.source.ref
+    if not any(fnmatchcase(ref, pattern) for pattern in output.refs):
+        return _transient(
+            PERMANENTLY,
+            "other-ref",
+            f"it was built from {ref}, and only {', '.join(output.refs)} may go on",
+            remedy="Merge or tag it; that build is judged on its own.",
             actor=case.owner,
         )
     if not case.believes(Claim.TRIGGER):

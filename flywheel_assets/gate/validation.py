@@ -13,9 +13,9 @@ def validation_is_green(case: Case) -> Finding:
     """Every validation that the output names passed, and none failed.
 
     A failure counts whoever reports it of those who may speak for the run; a pass only where the platform
-    says so, or the builder is trusted with that claim.
+    says so, or the builder is trusted with that claim. WARNED is a pass with warnings (in-toto test-result v0.1).
     """
-    wanted = case.output.validations
+    wanted = case.catalogue.validations_of(case.output)
     claimed = {(v.name, v.result) for v in case.receipt.run.validations}
     results = claimed | _attested(case, believed=False)
     failed = sorted(name for name, result in results if result is ValidationResult.FAILED)

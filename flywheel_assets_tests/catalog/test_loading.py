@@ -24,7 +24,7 @@ REFUSED: dict[str, tuple[int, str]] = {
     "builder-of-wrong-type": (8, "builders.mine.makes.1 Input should be 'nix', 'oci' or 'bazel'."),
     "builder-with-text-for-yes": (
         7,
-        "builders.mine.must_prove_bootstrap Input should be a valid boolean, unable to interpret input.",
+        "builders.mine.must_prove_bootstrap_for Input should be a valid tuple.",
     ),
     "builder-with-unknown-owner": (5, "builders.mine.owner names the owner 'nobody', who is not in owners."),
     "change-to-nothing": (
@@ -126,6 +126,10 @@ REFUSED: dict[str, tuple[int, str]] = {
     "publication-of-an-undecided-output": (
         12,
         "outputs.thing.publication belongs only to a package that is user-facing or cross-org.",
+    ),
+    "publication-without-validation": (
+        14,
+        "outputs.thing.publication needs at least one validation, of the output or of its type.",
     ),
     "publication-to-nowhere": (13, "outputs.thing.publication.surface 'nowhere' is not in surfaces."),
     "surface-named-durable": (

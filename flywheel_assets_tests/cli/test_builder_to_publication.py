@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -47,7 +48,7 @@ builders:
     level: additive-canary
     owner: lamps
     makes: [nix]
-    must_prove_bootstrap: true
+    must_prove_bootstrap_for: [nix]
     trusted_claims: [source, trigger, bootstrap, validation]
 surfaces:
   cache: {role: mutable, protocol: nix, url: "file:cache", owner: lamps}
@@ -169,6 +170,22 @@ def test_a_real_build_with_a_receipt_of_its_own_is_published_and_verifies(builde
     proved = builder.run(FLYWHEEL, "verify", row["published_at"], "--key", builder.folder / "home/keys/release.pub")
     assert path in proved
     assert f"source: {REPOSITORY}@" in proved
+
+
+def test_the_documented_command_without_a_start_makes_a_receipt_that_passes(builder: Builder) -> None:
+    (builder.folder / "home" / "inbox").mkdir(parents=True)
+    path = built(builder)
+    now = datetime.now(UTC) - timedelta(minutes=2)
+    builder.run(
+        FLYWHEEL, "receipt", "nix", path,
+        *("--output", "lamp", "--builder", "example-nix", "--definition", "packages.x86_64-linux.lamp"),
+        *("--lock", "flake.lock", "--validation", "nix build=PASSED"),
+        *("--bootstrap", f"tool=nix,version=2.24.10,by=determinate-nix-action,at={now.isoformat()}"),
+        *("--run", "503", "--event", "push", "--actor", "ada"),
+        *("--key", str(builder.folder / "builder.pem"), "--to", str(builder.folder / "home" / "inbox")),
+    )  # fmt: skip
+    builder.run(FLYWHEEL, "run", "--no-ui")
+    assert rows(builder)["503.1.x86_64-linux"]["state"] == "published"
 
 
 def test_a_dirty_checkout_is_told_by_git_and_rejected(builder: Builder) -> None:

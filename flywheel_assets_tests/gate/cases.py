@@ -70,7 +70,7 @@ PEM = "-----BEGIN PUBLIC KEY-----"
 TRUSTED = ["source", "trigger", "bootstrap", "validation"]
 
 _BUILDER = {"owner": "tools", "level": "first-class", "publication_boundary": "Fills caches, publishes nothing."}
-_NIX = {**_BUILDER, "class": "nix", "makes": ["nix"], "must_prove_bootstrap": True, "trusted_claims": TRUSTED}
+_NIX = {**_BUILDER, "class": "nix", "makes": ["nix"], "must_prove_bootstrap_for": ["nix"], "trusted_claims": TRUSTED}
 _MUTABLE = {"role": "mutable", "owner": "tools"}
 _DURABLE = {"role": "durable", "owner": "tools", "visibility": "public", "retention": "never"}
 _OUTPUT = {
@@ -99,7 +99,7 @@ RAW: dict[str, Any] = {
             **_BUILDER,
             "class": "docker",
             "makes": ["oci", "bazel"],
-            "must_prove_bootstrap": False,
+            "must_prove_bootstrap_for": [],
             "trusted_claims": ["source", "trigger", "validation"],
         },
     },

@@ -69,6 +69,9 @@ REASONS: dict[str, Reason] = {
         TRANSIENT, PERMANENTLY, "A pull request started the run: it shows a proposal.", "Merge it.", OUTPUT
     ),
     "fork": Reason(TRANSIENT, PERMANENTLY, "It was started from a fork: it shows a proposal.", "Merge it.", OUTPUT),
+    "other-ref": Reason(
+        TRANSIENT, PERMANENTLY, "It was built from a ref whose builds may not go on.", "Merge or tag it.", OUTPUT
+    ),
     "trigger-claim-untrusted": Reason(
         TRANSIENT, TEMPORARILY, "Only the job itself says what started it.", TRUST, BUILDER
     ),

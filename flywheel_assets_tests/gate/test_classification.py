@@ -8,6 +8,7 @@ from flywheel_assets.catalog.models import Audience, Claim, Role
 from flywheel_assets.domain.builds import Trigger, TriggerEvent
 from flywheel_assets.domain.digests import Sha256
 from flywheel_assets.domain.evidence import Signatures
+from flywheel_assets.domain.verdicts import VerdictClass
 from flywheel_assets_tests.gate.cases import (
     APPROVAL,
     CANNOT,
@@ -173,6 +174,20 @@ def test_an_output_that_does_not_say_how_it_is_consumed_is_undocumented() -> Non
 )
 def test_whatever_is_no_package_is_transient(role: Role, reason: str) -> None:
     assert good().with_output(role=role).says(TRANSIENT) == (PERMANENTLY, reason)
+
+
+@pytest.mark.parametrize(
+    ("ref", "expected"),
+    [
+        ("refs/heads/main", (PASSED, "holds")),
+        ("refs/tags/v1.2.3", (PASSED, "holds")),
+        ("refs/heads/feature", (PERMANENTLY, "other-ref")),
+        ("refs/heads/main-2", (PERMANENTLY, "other-ref")),
+        ("", (PERMANENTLY, "other-ref")),
+    ],
+)
+def test_only_builds_of_the_catalogued_refs_go_on(ref: str, expected: tuple[VerdictClass, str]) -> None:
+    assert good().with_source(ref=ref).says(TRANSIENT) == expected
 
 
 def test_a_pull_request_shows_a_proposal() -> None:

@@ -1,5 +1,6 @@
 """The gate as a whole: fourteen rules, one verdict, and the value that alone lets an artifact out."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -133,5 +134,6 @@ def test_the_findings_of_a_phase_stand_with_the_worst_first() -> None:
 def test_an_approval_cannot_be_changed_into_another() -> None:
     bench = good()
     approved = approve(bench.bundle, bench.catalogue, NOW)
+    change: Callable[..., Approved] = replace
     with pytest.raises((TypeError, ValueError)):
-        replace(approved, attested=bench.bundle.witnesses[0])
+        change(approved, attested=bench.bundle.witnesses[0])
