@@ -18,7 +18,7 @@ from flywheel_assets.adapters.bazel.disk_cache import BazelDiskCache
 from flywheel_assets.adapters.evidence.folder import FolderEvidence
 from flywheel_assets.adapters.git import read_checkout
 from flywheel_assets.adapters.inbox import FolderInbox
-from flywheel_assets.adapters.keys import DsseSigner, DsseVerifier, create_once, key_file
+from flywheel_assets.adapters.keys import DsseSigner, DsseVerifier, create_once, key_file, private_bytes
 from flywheel_assets.adapters.nix.builder import closure_of
 from flywheel_assets.adapters.nix.cache import NixCache
 from flywheel_assets.adapters.nix.reader import PublishedClosure
@@ -112,7 +112,7 @@ def release_nix_key(keys: Path) -> NixSigningKey:
     path = keys / "release.nix.key"
     if not path.exists():
         create_once(path, NixSigningKey.generate(RELEASE_KEY_NAME).to_text().encode(), 0o600)
-    key = NixSigningKey.from_text(path.read_text("ascii").strip())
+    key = NixSigningKey.from_text(private_bytes(path).decode("ascii", "replace").strip())
     public = keys / "release.nix.pub"
     if not public.exists():
         create_once(public, key.public_text.encode(), 0o644)

@@ -158,11 +158,18 @@ def key_file(path: Path) -> DsseSigner:
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
         create_once(path, pem, PRIVATE_MODE)
-    signer = DsseSigner(path.read_bytes(), str(path))
+    signer = DsseSigner(private_bytes(path), str(path))
     public = path.with_suffix(".pub")
     if not public.exists():
         create_once(public, signer.public_key.encode(), 0o644)
     return signer
+
+
+def private_bytes(path: Path) -> bytes:
+    """What a private key's file holds. Raises UsageError when others than its owner may read it."""
+    if path.stat().st_mode & 0o077:
+        raise UsageError(f"The private key {path} can be read by others. Run: chmod 600 {path}")
+    return path.read_bytes()
 
 
 def create_once(path: Path, data: bytes, mode: int) -> bool:

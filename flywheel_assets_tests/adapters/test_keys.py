@@ -261,6 +261,15 @@ def test_a_public_half_that_was_lost_is_written_again_from_the_key(tmp_path: Pat
     assert (tmp_path / "release.pub").read_text() == first.public_key
 
 
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o644])
+def test_a_private_key_that_others_may_read_is_refused_with_the_remedy(tmp_path: Path, mode: int) -> None:
+    path = tmp_path / "release.pem"
+    key_file(path)
+    path.chmod(mode)
+    with pytest.raises(UsageError, match=f"chmod 600 {path}"):
+        key_file(path)
+
+
 def make_key(folder: Path, number: int) -> None:
     ready = folder / "ready"
     while not ready.exists():
@@ -317,6 +326,8 @@ def test_no_text_about_a_signer_holds_its_secret(tmp_path: Path) -> None:
     path.write_bytes(pem)
     broken = tmp_path / "broken.pem"
     broken.write_bytes(pem.replace(b"-----END", b"--END"))
+    path.chmod(0o600)
+    broken.chmod(0o600)
     texts = [
         repr(SIGNER),
         str(SIGNER),

@@ -12,6 +12,7 @@ from pathlib import Path
 from flywheel_assets.adapters.files import Folder
 from flywheel_assets.adapters.nix.folder import REMEDY
 from flywheel_assets.adapters.writing import Draft, draft, publishing, sync_folder, write_atomically
+from flywheel_assets.domain.errors import PublicationError
 
 _DRAFT = ".tmp-"
 _ABANDONED_SECONDS = 24 * 3600
@@ -49,10 +50,13 @@ class DurableFolder(Folder):
             (self.path / name).unlink(missing_ok=True)
 
     def make(self, *names: str) -> None:
-        """Make the folder and these below it. Raises PublicationError."""
+        """Make the folder and these below it. Raises PublicationError, also for links: they lead elsewhere."""
         for name in ("", *names):
-            with publishing(self.path / name):
-                (self.path / name).mkdir(parents=True, exist_ok=True)
+            path = self.path / name
+            if name and path.is_symlink():
+                raise PublicationError(f"{path} is a symbolic link, and nothing is published through one. Remove it.")
+            with publishing(path):
+                path.mkdir(parents=True, exist_ok=True)
 
     def sync(self, *names: str) -> None:
         """Make sure that names given so far, in the folder itself and these below it, outlive a power cut."""

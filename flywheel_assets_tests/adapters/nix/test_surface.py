@@ -431,3 +431,15 @@ def test_a_full_disk_is_a_publication_error(place: Place, monkeypatch: pytest.Mo
     with pytest.raises(PublicationError, match="No space left on device"):
         surface.copy(surface.plan(RELEASE), ignored)
     assert not list(place.target.glob(".tmp-*"))
+
+
+@pytest.mark.parametrize("name", ["nar", "attestations"])
+def test_nothing_is_published_through_a_linked_folder(place: Place, tmp_path: Path, name: str) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    place.target.mkdir()
+    (place.target / name).symlink_to(outside)
+    with pytest.raises(PublicationError, match="is a symbolic link"):
+        place.publish()
+    assert list(outside.iterdir()) == []
+    assert place.visible() == set()
