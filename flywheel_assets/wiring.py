@@ -84,7 +84,7 @@ def open_flywheel(chosen: Settings) -> Flywheel:
     try:
         chosen.home.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UsageError(f"The working folder {chosen.home} cannot be made: {error.strerror}.") from error
+        raise UsageError(f"FLYWHEEL_HOME, {chosen.home}, cannot be made: {error.strerror}.") from error
     if chosen.on_sample:
         install_sample(chosen.home)
     home, keys = chosen.home, chosen.home / "keys"

@@ -7,10 +7,18 @@ from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
 from rich.text import Text
 
-WIDTH_WITHOUT_TERMINAL = 180
+WIDTH_WITHOUT_TERMINAL = 1000  # a table takes what it needs, and no line is broken
+NARROW = 150
 
 COLOURS = {
     "passed": "green",

@@ -6,7 +6,7 @@ import click
 from rich.table import Table
 from rich.text import Text
 
-from flywheel_assets.cli.console import console, print_json, verdict_text
+from flywheel_assets.cli.console import NARROW, console, print_json, verdict_text
 from flywheel_assets.domain.builds import BuildKey
 from flywheel_assets.domain.errors import UsageError
 from flywheel_assets.promotion.explaining import Explanation, explain_builds
@@ -31,20 +31,33 @@ def report(as_document: bool) -> None:
 def print_report(chosen: Settings, rows: list[Row]) -> None:
     """The table of all builds and a line that counts them."""
     out = console()
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("output", "build"):
-        table.add_column(column, no_wrap=True)
-    table.add_column("state")
-    table.add_column("verdict")
-    table.add_column("reason")
-    table.add_column("where published", overflow="fold")
-    for row in rows:
-        where = row.published_at.replace(f"{chosen.home}/", "…/")
-        table.add_row(row.output, row.build, row.state.value, verdict_text(row.verdict), row.reason, where)
-    out.print(table)
+    if out.width < NARROW:
+        for row in rows:
+            out.print(
+                Text(f"{row.output} {row.build}  ", style="bold"), verdict_text(row.verdict), f", {row.reason}", sep=""
+            )
+            if row.published_at:
+                out.print(f"  published at {_short(chosen, row.published_at)}")
+    else:
+        out.print(_table(chosen, rows))
     states = [row.state.value for row in rows]
     counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
     out.print(f"\n{len(rows)} builds: {counts or 'none'}. `flywheel why-not OUTPUT [BUILD]` explains any of them.")
+
+
+def _table(chosen: Settings, rows: list[Row]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("output", "build", "state", "verdict", "reason"):
+        table.add_column(column, no_wrap=True)
+    table.add_column("where published", overflow="fold")
+    for row in rows:
+        where = _short(chosen, row.published_at)
+        table.add_row(row.output, row.build, row.state.value, verdict_text(row.verdict), row.reason, where)
+    return table
+
+
+def _short(chosen: Settings, reference: str) -> str:
+    return reference.replace(f"{chosen.home}/", "…/")
 
 
 @click.command("why-not", help="Why a build is not published, what would change that, who acts.")
@@ -84,7 +97,7 @@ def _print(explanation: Explanation) -> None:
     if row.published_at:
         out.print(f"  published at {row.published_at}")
     if not explanation.findings or explanation.every_rule_holds:
-        out.print(f"  {row.reason}: {row.message}.")
+        out.print(f"  {row.reason}: {row.message.removesuffix('.')}.")
         if row.remedy:
             out.print(f"    to change it: {row.remedy}\n    who acts:     {row.actor}")
     for finding in explanation.failed:

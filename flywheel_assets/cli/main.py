@@ -69,6 +69,7 @@ def main() -> None:
         error.show()
         sys.exit(MISUSED)
     except (click.Abort, KeyboardInterrupt):
+        click.echo("flywheel: interrupted. Run it again to go on: nothing is lost or doubled.", err=True)
         sys.exit(INTERRUPTED)
     except (CatalogError, UsageError) as error:
         click.echo(f"flywheel: {error}", err=True)

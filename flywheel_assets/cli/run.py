@@ -6,8 +6,8 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import click
@@ -46,7 +46,12 @@ def _drain(chosen: Settings) -> None:
     if chosen.on_sample:
         out.print("Running on the recorded sample flywheel; FLYWHEEL_CATALOGUE names your own.", style="dim")
     os.environ["DAGSTER_HOME"] = str(chosen.dagster_home)
-    with runs_progress("starting Dagster") as progress:
+    with _noticed_interrupts() as stop_if_interrupted, runs_progress("starting Dagster") as progress:
+
+        def said(text: str, done: int, total: int) -> None:
+            stop_if_interrupted()
+            progress(text, done, total)
+
         import dagster as dg
 
         from flywheel_assets.orchestration.drain import drain, prepare_home, sweep
@@ -55,7 +60,8 @@ def _drain(chosen: Settings) -> None:
         prepare_home(chosen.dagster_home)
         with dg.DagsterInstance.get() as instance:
             sweep(instance)
-            drained = drain(Pipeline(chosen, flywheel), instance, progress)
+            drained = drain(Pipeline(chosen, flywheel), instance, said)
+            stop_if_interrupted()
     print_report(chosen, report(flywheel))
     seconds = time.monotonic() - started
     for problem in drained.problems:
@@ -71,9 +77,37 @@ def _drain(chosen: Settings) -> None:
 
 
 @contextmanager
+def _noticed_interrupts() -> Iterator[Callable[[], None]]:
+    """Yields a function that raises KeyboardInterrupt once SIGINT or SIGTERM has come.
+
+    Dagster takes an interrupt inside a run for a failure of that run and goes on. The wakeup descriptor sees
+    every signal, whoever handles it.
+    """
+    heard, bell = socket.socketpair()
+    heard.setblocking(False)
+    bell.setblocking(False)
+    before = signal.set_wakeup_fd(bell.fileno(), warn_on_full_buffer=False)
+
+    def stop_if_interrupted() -> None:
+        with suppress(BlockingIOError):
+            if {signal.SIGINT, signal.SIGTERM} & set(heard.recv(64)):
+                raise KeyboardInterrupt
+
+    try:
+        yield stop_if_interrupted
+    finally:
+        signal.set_wakeup_fd(before)
+        heard.close()
+        bell.close()
+
+
+@contextmanager
 def _alone(home: Path) -> Iterator[None]:
     """Hold the working folder: two of these would only get in each other's way."""
-    home.mkdir(parents=True, exist_ok=True)
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"FLYWHEEL_HOME, {home}, cannot be made: {error.strerror}.") from error
     with (home / "run.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

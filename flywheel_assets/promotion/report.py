@@ -118,6 +118,8 @@ def _unrouted(flywheel: Flywheel) -> list[Row]:
             e.evidence for e in flywheel.evidence.entries(output_log(output))
         }:
             continue
+        published = {str(publication.build): publication.reference for publication in publications(flywheel, output)}
+        earlier = ", and an earlier catalogue published it" if build in published else ""
         rows.append(
             _row(
                 output,
@@ -125,7 +127,8 @@ def _unrouted(flywheel: Flywheel) -> list[Row]:
                 State.UNROUTED,
                 VerdictClass.CANNOT_DETERMINE,
                 "unknown-output",
-                message="the catalogue knows no such output; its receipt is kept",
+                message=f"the catalogue knows no such output{earlier}; its receipt is kept",
+                published_at=published.get(build, ""),
                 remedy=f"Add {output} under `outputs` (README, “Add an output”); the receipt is then judged.",
                 actor="the catalogue's maintainers",
             )
@@ -141,7 +144,7 @@ def _dead_letter(entry: LogEntry) -> Row:
         VerdictClass.CANNOT_DETERMINE,
         "unreadable-delivery",
         message=entry.subject,
-        remedy="Deliver it again, whole. The one that came is kept in evidence.",
+        remedy="Mend what it names and deliver it again, whole.",
         actor="the builder",
     )
 

@@ -40,7 +40,7 @@ class Verified:
             "source": f"{run.source.repository}@{run.source.revision}",
             "builder": run.builder,
             "run": run.invocation,
-            "bytes_read": str(self.bytes_read),
+            "bytes_read": self.bytes_read,
         }
 
 

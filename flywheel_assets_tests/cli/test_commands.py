@@ -3,9 +3,11 @@
 import json
 import os
 import pty
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -208,3 +210,22 @@ def test_a_terminal_sees_progress_while_runs_go_on(tmp_path: Path) -> None:
     assert b"starting Dagster" in seen
     assert b"judge tide-clock" in seen
     assert b"publish harbor-map-image" in seen
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_while_builds_are_judged_ends_the_run_with_130(tmp_path: Path, number: signal.Signals) -> None:
+    master, slave = pty.openpty()
+    environment = {**os.environ, "FLYWHEEL_HOME": str(tmp_path), "TERM": "xterm", "COLUMNS": "120"}
+    seen = b""
+    with subprocess.Popen([FLYWHEEL, "run"], stdout=slave, stderr=slave, env=environment) as running:
+        os.close(slave)
+        while b"judge tide-clock" not in seen:
+            seen += os.read(master, 4096)
+        running.send_signal(number)
+        with suppress(OSError):  # the other end is closed
+            while data := os.read(master, 4096):
+                seen += data
+        assert running.wait(30) == 130
+    os.close(master)
+    assert b"interrupted. Run it again" in seen
+    assert b"The UI is at" not in seen
