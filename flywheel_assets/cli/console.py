@@ -52,7 +52,7 @@ def print_json(document: Any) -> None:
 @contextmanager
 def bytes_progress(what: str) -> Iterator[Any]:
     """A progress line for bytes read and written; nothing where standard error is no terminal."""
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), DownloadColumn(), TimeElapsedColumn())
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), DownloadColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as progress:
         task = progress.add_task(what, total=None)
         yield lambda count: progress.advance(task, count)
@@ -63,7 +63,7 @@ def runs_progress(what: str) -> Iterator[Any]:
     """A progress bar over runs: call it with what is being done, how many are done, how many there are."""
     columns = (
         SpinnerColumn(),
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         TextColumn("{task.completed}/{task.total}"),
     )

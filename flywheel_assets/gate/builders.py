@@ -1,6 +1,6 @@
 """Phases 0 and 1: did the lane prove its toolchain, and is the builder one that may make this?"""
 
-from flywheel_assets.catalog.models import Claim
+from flywheel_assets.catalog.models import ArtifactType, Claim
 from flywheel_assets.domain.verdicts import About, Finding, Phase, VerdictClass
 from flywheel_assets.gate.case import Answer, Case, needs_receipt
 
@@ -12,7 +12,7 @@ _known = Answer("builder_is_known", Phase.BUILD)
 def toolchain_bootstrap_was_proven(case: Case) -> Finding:
     """The lane owns its bootstrap: install and verified version precede the end of the build (phase 0)."""
     run, builder = case.receipt.run, case.builder
-    if builder is not None and case.output.type not in builder.must_prove_bootstrap_for:
+    if builder is not None and ArtifactType(case.receipt.artifact.kind) not in builder.must_prove_bootstrap_for:
         return _bootstrap.passed(f"{run.builder} brings its toolchain; its lane has nothing to install")
     proof = run.bootstrap
     if proof is None:

@@ -223,6 +223,8 @@ class _Assembly:
         The first and not the newest: both say the same about this build, and the first never changes, so that a
         publication makes others judged anew only once.
         """
+        if not receipts:
+            return None  # without an authentic receipt there is no source to compare
         mine = min((time for r in receipts if (time := r.receipt.run.source.committed_at)), default=None)
         for entry in entries:
             if entry.subject == str(self._build):

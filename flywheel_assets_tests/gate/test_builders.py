@@ -38,6 +38,16 @@ def test_a_lane_that_must_prove_its_bootstrap_and_does_not_is_unproven() -> None
     assert good().with_run(bootstrap=None).says(BOOTSTRAP) == (TEMPORARILY, "bootstrap-unproven")
 
 
+def test_a_lane_need_not_prove_a_toolchain_for_what_its_list_leaves_out() -> None:
+    bench = good().with_run(bootstrap=None).with_builder(must_prove_bootstrap_for=(ArtifactType.OCI,))
+    assert bench.says(BOOTSTRAP) == (PASSED, "holds")
+
+
+def test_the_receipts_own_kind_decides_whether_a_bootstrap_must_be_proven() -> None:
+    bench = good().with_run(bootstrap=None).with_receipt(artifact=artifact("oci"))
+    assert bench.says(BOOTSTRAP) == (PASSED, "holds")
+
+
 def test_a_lane_of_an_unknown_builder_must_prove_its_bootstrap_too() -> None:
     bench = good("oci").without_entry("builders", "docker")
     assert bench.says(BOOTSTRAP) == (TEMPORARILY, "bootstrap-unproven")

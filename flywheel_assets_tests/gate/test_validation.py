@@ -1,8 +1,10 @@
 """validation_is_green: who may say that a validation passed, and that no failure is lost."""
 
+from dataclasses import replace
+
 import pytest
 
-from flywheel_assets.catalog.models import Claim
+from flywheel_assets.catalog.models import ArtifactType, Audience, Claim
 from flywheel_assets.domain.artifacts import OciImage
 from flywheel_assets.domain.builds import Validation, ValidationResult
 from flywheel_assets.domain.digests import Sha256
@@ -38,6 +40,15 @@ def test_every_named_validation_passed(kind: str) -> None:
 
 def test_an_output_without_validations_needs_none() -> None:
     assert good().with_output(validations=()).says(RULE) == (PASSED, "holds")
+
+
+def test_a_candidate_must_pass_the_validations_of_its_type_too() -> None:
+    bench = good()
+    strict = bench.catalogue.model_copy(update={"validations": {ArtifactType.NIX: ("nix fmt", "smoke")}})
+    output = strict.outputs[bench.output]
+    assert strict.validations_of(output) == ("nix fmt", "smoke", "nix build")
+    assert strict.validations_of(output.model_copy(update={"audience": Audience.ACCELERATION})) == output.validations
+    assert replace(bench, catalogue=strict).says(RULE) == (WAITING, "validation-missing")
 
 
 def test_an_unauthenticated_receipt_says_nothing_of_validations() -> None:

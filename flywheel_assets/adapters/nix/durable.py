@@ -51,10 +51,10 @@ class DurableFolder(Folder):
 
     def make(self, *names: str) -> None:
         """Make the folder and these below it. Raises PublicationError, also for links: they lead elsewhere."""
-        for name in ("", *names):
-            path = self.path / name
-            if name and path.is_symlink():
+        for path in (self.path / name for name in names):  # all of them before anything is made
+            if path.is_symlink():
                 raise PublicationError(f"{path} is a symbolic link, and nothing is published through one. Remove it.")
+        for path in (self.path / name for name in ("", *names)):
             with publishing(path):
                 path.mkdir(parents=True, exist_ok=True)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from flywheel_assets.adapters.nix.cache import NixCache
+from flywheel_assets.adapters.nix.durable import DurableFolder
 from flywheel_assets.adapters.nix.narinfo import NarInfo, parse_narinfo
 from flywheel_assets.adapters.nix.published import parse_reference, read_surface
 from flywheel_assets.adapters.nix.signatures import NixSigningKey, verify_signature
@@ -443,3 +444,10 @@ def test_nothing_is_published_through_a_linked_folder(place: Place, tmp_path: Pa
         place.publish()
     assert list(outside.iterdir()) == []
     assert place.visible() == set()
+
+
+def test_a_link_behind_a_plain_folder_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    (tmp_path / "second").symlink_to(tmp_path)
+    with pytest.raises(PublicationError, match="is a symbolic link"):
+        DurableFolder(tmp_path).make("first", "second")
+    assert not (tmp_path / "first").exists()
