@@ -58,7 +58,7 @@ _OPTIONS = (
     click.option("--definition", default=None, help="Flake attribute, Containerfile or label that was built."),
     click.option("--source", "checkout", default=".", show_default=True, help="The Git checkout that was built."),
     click.option("--repository", default=None, help="Its https URI; default: from the CI's variables or origin."),
-    click.option("--ref", default=None, envvar=["GITHUB_REF", "CI_COMMIT_REF_NAME"], help="Default: the branch."),
+    click.option("--ref", default=None, help="Full Git ref; default: from the CI's variables or the branch."),
     click.option("--run", "run_id", required=True, envvar=["GITHUB_RUN_ID", "CI_PIPELINE_ID"], help="The run's id."),
     click.option("--attempt", default=1, envvar="GITHUB_RUN_ATTEMPT", show_default=True),
     click.option("--invocation", default=None, envvar="CI_PIPELINE_URL", help="URL of the run."),
@@ -154,7 +154,7 @@ def _run(options: dict[str, Any]) -> BuilderRun:
 
     checkout, now = git_checkout(Path(options["checkout"])), datetime.now(UTC)
     repository = options["repository"] or _repository() or checkout.origin
-    ref = options["ref"] or checkout.ref
+    ref = options["ref"] or _ref() or checkout.ref
     event = EVENTS[options["event"]]
     bootstrap = _bootstrap(options["bootstrap"]) if options["bootstrap"] else None
     is_tag = event is TriggerEvent.PUSH and ref.startswith("refs/tags/")
@@ -189,6 +189,15 @@ def _repository() -> str:
     """The repository that the CI names: GitHub's server and name, or GitLab's project URL."""
     server, name = os.environ.get("GITHUB_SERVER_URL"), os.environ.get("GITHUB_REPOSITORY")
     return f"{server}/{name}" if server and name else os.environ.get("CI_PROJECT_URL", "")
+
+
+def _ref() -> str:
+    """The full ref that the CI names: GitHub's, or GitLab's tag or branch, which come without their prefix."""
+    if tag := os.environ.get("CI_COMMIT_TAG"):
+        return f"refs/tags/{tag}"
+    if branch := os.environ.get("CI_COMMIT_BRANCH"):
+        return f"refs/heads/{branch}"
+    return os.environ.get("GITHUB_REF", "")
 
 
 def _system() -> str:
