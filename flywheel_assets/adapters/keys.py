@@ -78,7 +78,7 @@ class DsseVerifier:
         unknown: list[str] = []
         invalid: list[str] = []
         for keyid, signature in signatures:
-            signers = [name for name, key in keys.items() if _verifies(key, keyid, signature, pae)]
+            signers = [name for name, key in keys.items() if _verifies(key, signature, pae)]
             claimed = [name for name, key in keys.items() if key.keyid == keyid]
             if signers:
                 verified += signers
@@ -127,8 +127,7 @@ def public_key(pem: str, name: str) -> SSlibKey:
         raise UsageError(f"The key {name} is not a public key in PEM (SubjectPublicKeyInfo).") from error
 
 
-def _verifies(key: SSlibKey, keyid: str, signature: bytes, pae: bytes) -> bool:
-    del keyid
+def _verifies(key: SSlibKey, signature: bytes, pae: bytes) -> bool:
     try:
         key.verify_signature(Signature(key.keyid, signature.hex()), pae)
     except (UnverifiedSignatureError, VerificationError):

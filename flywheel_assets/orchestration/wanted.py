@@ -46,11 +46,6 @@ class Wanted:
     problems: list[str] = field(default_factory=list)
     settled: dict[str, str] = field(default_factory=dict)
 
-    @property
-    def nothing(self) -> bool:
-        """Whether there is nothing to do."""
-        return not (self.events or self.partitions or self.runs)
-
 
 def wanted(
     flywheel: Flywheel,

@@ -80,11 +80,11 @@ def judge(
     return Judgement(bundle, recorded)
 
 
-def is_settled(flywheel: Flywheel, output: str, build: BuildKey) -> bool:
-    """Whether the last verdict stands on the evidence and catalogue of now."""
+def is_settled(flywheel: Flywheel, recorded: RecordedVerdict) -> bool:
+    """Whether a recorded verdict stands on the evidence and catalogue of now."""
+    verdict = recorded.verdict
     try:
-        before = last_verdict(flywheel, output, build)
-        return before is not None and before.basis == basis_of(flywheel, assemble(flywheel, output, build))
+        return recorded.basis == basis_of(flywheel, assemble(flywheel, verdict.output, verdict.build))
     except EvidenceError:
         return False
 

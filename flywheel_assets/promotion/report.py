@@ -99,7 +99,7 @@ def row(flywheel: Flywheel, name: str, build: BuildKey, published: Publication |
         remedy=remedy,
         actor=actor,
         published_at=published.reference if published else "",
-        settled=is_settled(flywheel, name, build),
+        settled=is_settled(flywheel, recorded),
     )
 
 
