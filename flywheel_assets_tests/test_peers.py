@@ -1,9 +1,15 @@
-"""The plugin that keeps tests of real parts from vanishing, tried on small test suites of its own."""
+"""The plugin that keeps tests of real parts from vanishing, tried on small test suites of its own.
+
+And of `make peers` what it says of a part that cannot be had.
+"""
 
 import json
+import runpy
 from pathlib import Path
 
 import pytest
+
+SCRIPT = Path(__file__).parent.parent / "scripts" / "peers"
 
 NEEDS_NIX = """
     import pytest
@@ -172,3 +178,31 @@ def test_an_unmarked_test_that_asks_for_a_missing_part_fails_and_is_told_the_mar
     result = pytester.runpytest_inprocess()
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*is to be marked with @pytest.mark.peer('nix')*"])
+
+
+def test_a_part_that_is_built_with_go_is_missing_without_go_and_its_reason_says_so(tmp_path: Path) -> None:
+    script = runpy.run_path(str(SCRIPT))
+    script["built"].__globals__["BUILT"] = tmp_path
+    part = script["GoPart"]("crane", "example.org/crane", "v1.0.0", "/cmd/crane")
+    assert script["built"](part) == {"missing": "crane v1.0.0 is built with Go, and go is not on PATH."}
+
+
+def test_a_part_that_was_built_at_the_pinned_version_is_taken_and_at_another_one_is_not(tmp_path: Path) -> None:
+    script = runpy.run_path(str(SCRIPT))
+    script["built"].__globals__["BUILT"] = tmp_path
+    (tmp_path / "crane@v1.0.0").touch()
+    built = [script["built"](script["GoPart"]("crane", "example.org/crane", v, "")) for v in ("v1.0.0", "v1.0.1")]
+    assert built[0] == {"path": str(tmp_path / "crane@v1.0.0"), "version": "v1.0.0"}
+    assert "missing" in built[1]
+
+
+def test_a_part_that_go_cannot_build_is_missing_with_what_go_said(pytester: pytest.Pytester, tmp_path: Path) -> None:
+    go = program(pytester, "go")
+    go.write_text(
+        "#!/bin/sh\nprintf 'go: downloading x\\nx@v1: 403 Forbidden\\n\\tserver response: no\\n' >&2; exit 1\n"
+    )
+    script = runpy.run_path(str(SCRIPT))
+    script["built"].__globals__["BUILT"] = tmp_path / "peers"
+    part = script["GoPart"]("zot", "example.org/zot", "v1.0.0", "")
+    assert script["built"](part) == {"missing": "zot v1.0.0 could not be built: x@v1: 403 Forbidden."}
+    assert list((tmp_path / "peers").iterdir()) == []
