@@ -267,6 +267,16 @@ def httpx_imports(module: Module) -> Iterator[Finding]:
     return ((each.line, each.target) for each in imports(module) if within(each.target, "httpx"))
 
 
+# What goes past adapters.http goes past its checks of where a surface may lead and who sees a credential.
+NETWORK = ("socket", "ssl", "http.client", "urllib.request", "urllib3", "requests", "aiohttp")
+
+
+def network_imports(module: Module) -> Iterator[Finding]:
+    for each in imports(module):
+        if any(within(each.target, name) for name in NETWORK):
+            yield each.line, each.target
+
+
 RULES = (
     Rule("no private part of dagster is used", private_dagster),
     Rule(
@@ -278,6 +288,8 @@ RULES = (
     Rule("orchestration postpones no annotations", postponed_annotations, only_in=("orchestration",)),
     Rule("no broad except swallows", swallowed_exceptions),
     Rule("only adapters.http imports httpx", httpx_imports, outside=("adapters.http",)),
+    # The command line looks for free ports.
+    Rule("only adapters.http opens connections", network_imports, outside=("adapters.http", "cli")),
 )
 
 

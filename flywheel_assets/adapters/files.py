@@ -17,6 +17,7 @@ from flywheel_assets.domain.errors import (
     FlywheelError,
     InvalidInputError,
     LimitExceededError,
+    RateLimitedError,
     ReadError,
     UnauthorisedError,
     UnreadableError,
@@ -156,6 +157,8 @@ def state_of(error: FlywheelError) -> ReadState:
         return ReadState.ABSENT
     if isinstance(error, UnauthorisedError):
         return ReadState.UNAUTHORISED
+    if isinstance(error, RateLimitedError):
+        return ReadState.RATE_LIMITED
     if isinstance(error, LimitExceededError):
         return ReadState.TOO_LARGE
     return ReadState.MALFORMED if isinstance(error, InvalidInputError) else ReadState.UNREADABLE

@@ -6,10 +6,12 @@
     ├── UsageError                    the caller asked for something that makes no sense
     ├── CatalogError                  the catalogue is wrong: file, line, sentence
     ├── InvalidInputError             untrusted bytes do not say what they must
-    │   └── LimitExceededError        … or are larger or deeper than the limits policy allows
+    │   ├── LimitExceededError        … or are larger or deeper than the limits policy allows
+    │   └── LedAstrayError            … or lead to a place that their surface may not lead to
     ├── ReadError                     a surface or inbox could not be read
     │   ├── AbsentError               the surface answered: it is not there
     │   ├── UnauthorisedError         the surface refused
+    │   ├── RateLimitedError          the surface asks to wait (says for how long, when it knows)
     │   └── UnreadableError           the surface failed (may pass on another try)
     ├── SignatureError                an envelope is unsigned, or not by the key that was asked for
     ├── EvidenceError                 the evidence store contradicts itself
@@ -22,7 +24,7 @@
         ├── SurfaceNotImplementedError  the catalogue names a surface that nothing here can serve yet
         └── ReadBackError             what a consumer reads is not what was approved
 
-Absent, unreadable, unauthorised and invalid are four types: none of them ever passes the gate.
+Absent, unreadable, unauthorised, rate-limited and invalid are five types: none of them ever passes the gate.
 """
 
 from typing import TYPE_CHECKING
@@ -68,8 +70,12 @@ class LimitExceededError(InvalidInputError):
     """The input is larger, longer or deeper than the limits policy allows."""
 
 
+class LedAstrayError(InvalidInputError):
+    """A surface leads (redirect, upload location, token realm, URL in a narinfo) where it may not lead."""
+
+
 class ReadError(FlywheelError):
-    """A surface or inbox could not be read."""
+    """A surface or inbox could not be read, or did not answer a request to write."""
 
 
 class AbsentError(ReadError):
@@ -78,6 +84,15 @@ class AbsentError(ReadError):
 
 class UnauthorisedError(ReadError):
     """The surface refused to let this reader see the object."""
+
+
+class RateLimitedError(ReadError):
+    """The surface asks to wait; ``retry_after`` in seconds, None when it does not say for how long."""
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        """Keep the time beside the sentence."""
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class UnreadableError(ReadError):

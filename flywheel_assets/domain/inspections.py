@@ -24,6 +24,7 @@ class ReadState(StrEnum):
     TOO_LARGE = "too large"
     UNREADABLE = "unreadable"
     UNAUTHORISED = "unauthorised"
+    RATE_LIMITED = "rate limited"
 
 
 class Reading(Closed):

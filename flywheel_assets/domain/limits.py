@@ -17,6 +17,7 @@ class Limits:
     catalogue_bytes: int = 2 * MIB
     yaml_depth: int = 32
     receipt_bytes: int = 4 * MIB
+    signature_material_bytes: int = 256 * KIB  # certificates and log entries beside a signature
     json_depth: int = 32
     string_chars: int = 64 * KIB
     closure_members: int = 20_000
@@ -31,8 +32,22 @@ class Limits:
     index_children: int = 64
     layers: int = 512
     blob_bytes: int = 64 * GIB
+    proofs: int = 512  # what refers to one image, by whomever
+    cosign_layers: int = 1000  # cosign's own bound of signatures under one tag
+    proofs_bytes: int = 64 * MIB
+    token_bytes: int = 64 * KIB
+    http_head_bytes: int = 64 * KIB  # of one answer, with all that is sent around its body
+    # What refers to an image (signatures, SBOMs, attestations) and travels along with it, all together.
+    referrers: int = 100
+    referrer_depth: int = 2
+    referrer_bytes: int = 2 * GIB
     action_result_bytes: int = 4 * MIB
     inbox_batch: int = 500
+
+    @property
+    def signed_bytes(self) -> int:
+        """An envelope or bundle around a receipt: base64 grows its payload by a third."""
+        return self.receipt_bytes * 3 // 2 + self.signature_material_bytes
 
 
 DEFAULT_LIMITS = Limits()

@@ -1,0 +1,134 @@
+"""Where a surface may lead: redirects, upload locations, token realms, URLs in indexes.
+
+A surface's own host is its operator's choice and may be anywhere. Another host has to be on the surface's list; one at
+a private address is refused all the same, unless the surface itself is at one.
+"""
+
+import ipaddress
+import re
+import socket
+from collections.abc import Collection
+from functools import cached_property, lru_cache
+from urllib.parse import SplitResult, urljoin, urlsplit
+
+from flywheel_assets.domain.errors import LedAstrayError, UnreadableError, UsageError, printable
+
+_PORTS = {"http": 80, "https": 443}
+_HOST = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]+")
+_GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052
+_UNSENDABLE = re.compile(r"[^\x21-\x7e]")
+_USER, _REST = re.compile(r"//[^/]*@"), re.compile("[?#]")
+_ALLOW = "If it is meant to, add the host to `hosts` of the surface in the catalogue."
+Address = tuple[socket.AddressFamily, str]
+
+
+EVERYWHERE = ("*",)
+"""Hosts for a reader that verifies all that it reads: any, but at a private address only as above."""
+
+
+class Places:
+    """The places that one surface may lead to. ``base`` is its URL, http or https."""
+
+    def __init__(self, base: str, hosts: Collection[str] = ()) -> None:
+        """Raises UsageError when ``base`` is no URL of a server."""
+        self.base = base.rstrip("/")
+        # Only what follows the last @: before it may be a password.
+        problem = f"{shown(base.rpartition('@')[2])!r} is no URL of a server"
+        try:
+            parts = urlsplit(self.base)
+            self.home = authority(parts)
+        except ValueError:
+            raise UsageError(f"{problem}: write https://host/path.") from None
+        is_url = parts.scheme in _PORTS and _HOST.fullmatch(self.home[0]) and base.isascii() and base.isprintable()
+        if not is_url or "@" in parts.netloc or parts.query or parts.fragment:
+            raise UsageError(f"{problem}: write https://host/path, without user.")
+        self.scheme, self.origin = parts.scheme, f"{parts.scheme}://{parts.netloc}"
+        self._allows_all = tuple(hosts) == EVERYWHERE
+        self._allowed = {self.home} if self._allows_all else {self.home, *map(_listed, hosts)}
+
+    def resolve(self, target: str, start: str | None = None) -> SplitResult:
+        """The URL that ``target`` means, read from ``start`` (the surface's own URL). Raises LedAstrayError.
+
+        ``target`` is a name below the base, a path on the base's host, or an absolute URL.
+        """
+        try:
+            if start is None and not target.startswith(("/", "http://", "https://")):
+                url = urlsplit(f"{self.base}/{target}")
+            else:
+                url = urlsplit(urljoin(start or self.origin, target))
+            place = authority(url)
+        except ValueError:
+            raise self._astray(target, "is no URL", "Let its operator mend that.") from None
+        if url.scheme not in _PORTS or url.username is not None:
+            raise self._astray(target, "is no plain http or https URL", "Let its operator mend that.")
+        if _UNSENDABLE.search(url.netloc + url.path + url.query):
+            raise self._astray(target, "holds characters that no request can carry", "Let its operator mend that.")
+        if self.scheme == "https" and url.scheme == "http":
+            raise self._astray(target, "leads from https to http", "Let its operator serve it over https.")
+        if place not in self._allowed and not self._allows_all:
+            raise self._astray(target, "is on a host that the surface may not lead to", _ALLOW)
+        return url
+
+    def is_home(self, url: SplitResult) -> bool:
+        """Whether ``url`` has the surface's own scheme, host and port: the only ones that see its credential."""
+        return url.scheme == self.scheme and authority(url) == self.home
+
+    def addresses(self, host: str, port: int) -> list[Address]:
+        """The addresses to connect to. Raises LedAstrayError for private ones that are not the surface's own."""
+        found = _looked_up(host, port)
+        if (host, port) == self.home or self.is_private:
+            return found
+        private = [address for _, address in found if not _is_public(address)]
+        if private:
+            raise self._astray(host, f"has the private address {private[0]}", "Nothing is sent there.")
+        return found
+
+    @cached_property
+    def is_private(self) -> bool:
+        """Whether the surface itself is at private addresses alone. Raises UnreadableError when it has none."""
+        return not any(_is_public(address) for _, address in _looked_up(*self.home))
+
+    def _astray(self, target: str, problem: str, remedy: str) -> LedAstrayError:
+        return LedAstrayError(self.base, shown(target), problem, remedy)
+
+
+def shown(url: str) -> str:
+    """A URL for messages: without its user, query and fragment, which may be secrets."""
+    return printable(_USER.sub("//", _REST.split(url, 1)[0]), 300)
+
+
+def authority(url: SplitResult) -> tuple[str, int]:
+    """Host, in lower case, and port. Raises ValueError for a port that is none."""
+    return _authority(url.scheme, url.netloc)
+
+
+@lru_cache(maxsize=256)  # asked several times a request, of a handful of servers
+def _authority(scheme: str, netloc: str) -> tuple[str, int]:
+    url = SplitResult(scheme, netloc, "", "", "")
+    return url.hostname or "", url.port or _PORTS.get(scheme, 0)
+
+
+def _listed(host: str) -> tuple[str, int]:
+    return authority(urlsplit(f"https://{host}"))
+
+
+def _is_public(address: str) -> bool:
+    found = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(found, ipaddress.IPv6Address):
+        # What carries an IPv4 address is as public as that one; of the rest only global unicast is.
+        inner = found.ipv4_mapped or found.sixtofour
+        if found in _NAT64:
+            inner = ipaddress.IPv4Address(int(found) & 0xFFFFFFFF)
+        if inner is None:
+            return found in _GLOBAL_UNICAST and found.is_global
+        found = inner
+    return found.is_global and not found.is_multicast
+
+
+def _looked_up(host: str, port: int) -> list[Address]:
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise UnreadableError(f"The host {printable(host)} has no address: {error}. Check its name and DNS.") from error
+    return [(family, str(address[0])) for family, _, _, _, address in found]
