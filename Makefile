@@ -9,7 +9,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check peers sample lock clean FORCE
+.PHONY: help install run test check bench peers sample lock clean FORCE
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1|/p' $(firstword $(MAKEFILE_LIST)) \
@@ -39,6 +39,9 @@ check: install ## lint, formatting, types
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
 	@$(BIN)/mypy scripts/peers
+
+bench: peers ## time it against nix, skopeo and crane, as ratios
+	@for each in benchmarks/*_copy.py; do $(BIN)/python $$each || exit; done
 
 peers: install ## install the real parts that tests use, as far as possible
 	@$(BIN)/python scripts/peers

@@ -11,7 +11,7 @@ from typing import Protocol
 from flywheel_assets.domain.artifacts import Artifact
 from flywheel_assets.domain.digests import EvidenceDigest
 from flywheel_assets.domain.inspections import Reading
-from flywheel_assets.domain.publications import Plan, Proof, Release
+from flywheel_assets.domain.publications import Attached, Plan, Proof, Release
 
 Progress = Callable[[int], None]
 """Called with the number of bytes just read or written."""
@@ -74,7 +74,7 @@ class PublicationSurface(Protocol):
         """Read everything as an anonymous consumer would."""
         ...
 
-    def proofs(self, release: Release) -> tuple[bytes, ...]:
+    def proofs(self, release: Release) -> tuple[Attached, ...]:
         """The proofs that a consumer finds beside the artifact."""
         ...
 
@@ -86,8 +86,8 @@ class PublishedReader(Protocol):
         """What the reference resolves to: a Nix store path, or the SHA-256 (hex) of a manifest."""
         ...
 
-    def proofs(self) -> tuple[bytes, ...]:
-        """The envelopes beside the artifact."""
+    def proofs(self) -> tuple[Attached, ...]:
+        """The proofs beside the artifact."""
         ...
 
     def read(self, artifact: Artifact, progress: Progress) -> tuple[Reading, ...]:
@@ -138,11 +138,37 @@ class EvidenceStore(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
-    """What a verifier found in a DSSE envelope: its payload, and which of the offered keys signed it.
+class Identity:
+    """A keyless signer: the OIDC issuer, and the whole subject alternative name, of its certificate.
 
-    ``keys`` are the names of offered keys whose signature verified, ``unknown`` the key ids of signatures by
-    keys that were not offered, ``invalid`` the names of offered keys whose signature does not verify.
+    A reusable workflow has one subject whoever calls it. So where the certificate names a source repository, it must
+    be the one that the subject lies in, or one of ``repositories``.
+    """
+
+    issuer: str
+    subject: str
+    repositories: tuple[str, ...] = ()
+
+
+Trusted = str | Identity
+"""Whom a verifier may believe: a public key (PEM), or a keyless identity."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The source that a keyless signer's certificate names, by the word of the OIDC issuer; ``revision`` may lack."""
+
+    repository: str
+    revision: str
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What a verifier found in something signed: its payload, and which of the offered signers signed it.
+
+    ``keys`` are the names of offered signers whose signature verified, ``unknown`` the key ids (or certificate
+    identities) of signatures by others, ``invalid`` the names of offered signers whose signature does not verify,
+    ``problems`` sentences that say why. ``origin`` is known only of what a keyless identity signed.
     """
 
     payload: bytes
@@ -150,11 +176,8 @@ class Checked:
     keys: tuple[str, ...]
     unknown: tuple[str, ...]
     invalid: tuple[str, ...]
-
-    @property
-    def signed(self) -> bool:
-        """Whether the envelope carries any signature at all."""
-        return bool(self.keys or self.unknown or self.invalid)
+    problems: tuple[str, ...] = ()
+    origin: Origin | None = None
 
 
 class Signer(Protocol):
@@ -174,10 +197,21 @@ class Signer(Protocol):
         """The envelope, as canonical JSON."""
         ...
 
+    def sign_bytes(self, data: bytes) -> bytes:
+        """A bare signature of ``data`` (ECDSA: DER, over its SHA-256), for formats that are no envelopes."""
+        ...
+
 
 class Verifier(Protocol):
-    """Opens DSSE envelopes."""
+    """Opens what is signed: DSSE envelopes, Sigstore bundles, image signatures."""
 
-    def check(self, envelope: bytes, document: str, public_keys: Mapping[str, str]) -> Checked:
-        """Verify against named PEM keys. Raises InvalidInputError when it is no envelope."""
+    def check(self, signed: bytes, document: str, trusted: Mapping[str, Trusted]) -> Checked:
+        """Verify an envelope, or a bundle that wraps one, against named signers.
+
+        ``document`` names it in errors. Raises InvalidInputError when it is neither.
+        """
+        ...
+
+    def check_attached(self, attached: Attached, document: str, trusted: Mapping[str, Trusted]) -> Checked:
+        """As ``check``, for any form that lies beside an artifact. Raises InvalidInputError."""
         ...

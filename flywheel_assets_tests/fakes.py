@@ -21,7 +21,7 @@ from flywheel_assets.domain.errors import (
     ReadError,
 )
 from flywheel_assets.domain.inspections import Reading, ReadState
-from flywheel_assets.domain.publications import Plan, Proof, Release
+from flywheel_assets.domain.publications import Attached, Plan, Proof, Release
 from flywheel_assets.ports import Delivery, LogEntry, Progress
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -178,7 +178,7 @@ class FakeSurface:
 
     bodies: dict[str, str] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
-    attached: dict[str, dict[str, bytes]] = field(default_factory=dict)
+    attached: dict[str, dict[str, Attached]] = field(default_factory=dict)
     steps: list[str] = field(default_factory=list)
     before: Callable[[str], None] = nothing
 
@@ -209,7 +209,8 @@ class FakeSurface:
         self._step("attach")
         held = self.attached.setdefault(plan.release.artifact.digest.hex, {})
         for proof in proofs:
-            if held.setdefault(proof.name, proof.envelope) != proof.envelope:
+            attached = Attached(data=proof.envelope, form=proof.form, annotations=proof.annotations)
+            if held.setdefault(proof.name, attached) != attached:
                 raise PublicationError(f"{proof.name} holds another proof already.")
 
     def reveal(self, plan: Plan) -> None:
@@ -233,7 +234,7 @@ class FakeSurface:
             found.append(Reading(member=member, state=state, expected_digest=digest, digest=body, size=size))
         return tuple(found)
 
-    def proofs(self, release: Release) -> tuple[bytes, ...]:
+    def proofs(self, release: Release) -> tuple[Attached, ...]:
         self._step("proofs")
         return tuple(self.attached.get(release.artifact.digest.hex, {}).values())
 

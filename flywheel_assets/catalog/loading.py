@@ -90,7 +90,7 @@ def _read(file: Path, limits: Limits) -> Mapping[str, Any]:
         raise CatalogError([f"{file}:1: cannot be read as YAML: {printable(str(error))}."]) from error
     if not isinstance(document, Mapping):
         raise CatalogError([f"{file}:1: a catalogue is a mapping."])
-    return _with_key_files(document, file)
+    return _with_files(document, file)
 
 
 def _refuse_bombs(text: str, file: Path, limits: Limits) -> None:
@@ -108,24 +108,29 @@ def _refuse_bombs(text: str, file: Path, limits: Limits) -> None:
             raise CatalogError([f"{file}:{line}: nests deeper than {limits.yaml_depth} levels."])
 
 
-def _with_key_files(document: Mapping[str, Any], file: Path) -> Mapping[str, Any]:
-    """Replace ``public_key_file`` (a name beside the catalogue) by the key it holds."""
+def _with_files(document: Mapping[str, Any], file: Path) -> Mapping[str, Any]:
+    """Replace names of files beside the catalogue by what they hold: ``public_key_file``, ``trust_root_file``."""
+    _inline(document, "trust_root", "", file)
     keys = document.get("keys")
     for name, key in keys.items() if isinstance(keys, Mapping) else ():
-        if not (isinstance(key, CommentedMap) and "public_key_file" in key):
-            continue
-        place = f"{file}:{_line_of(key, 'public_key_file')}"
-        key.lc.data["public_key"] = key.lc.data["public_key_file"]
-        relative = str(key.pop("public_key_file"))
-        try:
-            target = (file.parent / relative).resolve()
-            if not target.is_relative_to(file.parent.resolve()):
-                raise CatalogError([f"{place}: keys.{name}.public_key_file leaves the catalogue's folder."])
-            key["public_key"] = target.read_text("ascii")
-        except (OSError, ValueError, RuntimeError) as error:  # a NUL in the name, a loop of links, bytes over 127
-            problem = f"cannot be read: {printable(relative)}"
-            raise CatalogError([f"{place}: keys.{name}.public_key_file {problem}."]) from error
+        _inline(key, "public_key", f"keys.{name}.", file)
     return document
+
+
+def _inline(entry: object, field: str, prefix: str, file: Path) -> None:
+    named = f"{field}_file"
+    if not (isinstance(entry, CommentedMap) and named in entry):
+        return
+    place = f"{file}:{_line_of(entry, named)}: {prefix}{named}"
+    entry.lc.data[field] = entry.lc.data[named]
+    relative = str(entry.pop(named))
+    try:
+        target = (file.parent / relative).resolve()
+        if not target.is_relative_to(file.parent.resolve()):
+            raise CatalogError([f"{place} leaves the catalogue's folder."])
+        entry[field] = target.read_text("ascii")
+    except (OSError, ValueError, RuntimeError) as error:  # a NUL in the name, a loop of links, bytes over 127
+        raise CatalogError([f"{place} cannot be read: {printable(relative)}."]) from error
 
 
 def _locate(node: object, file: Path, path: Path_, places: Places) -> None:

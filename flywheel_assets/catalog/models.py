@@ -21,8 +21,16 @@ from flywheel_assets.domain.statements import canonical
 Text = Annotated[str, StringConstraints(min_length=1, max_length=2000, strip_whitespace=True)]
 Contact = Annotated[str, StringConstraints(pattern=r"^(team:[A-Za-z0-9_-]+|[^@\s]+@[^@\s]+)$", max_length=200)]
 SurfaceUrl = Annotated[
-    str, StringConstraints(pattern=r"^(file:[^\s]+|https://[^\s]+|flakehub:[^\s]*)$", max_length=500)
+    str,
+    StringConstraints(
+        pattern=r"^(file:[^\s]+|https?://[^\s/?#@]+(/[^\s?#@]*)?|s3://[a-z0-9.-]+(/[^\s?#]*)?|flakehub:[^\s]*)$",
+        max_length=500,
+    ),
 ]
+SecretRef = Annotated[str, StringConstraints(pattern=r"^(env:[A-Za-z_][A-Za-z0-9_]*|file:[^\s]+)$", max_length=500)]
+"""Where a secret lies: `env:NAME`, or `file:<path>`, relative ones below FLYWHEEL_HOME. Never the secret itself."""
+
+HostName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9.-]+(:[0-9]{1,5})?$", max_length=260)]
 FolderUrl = Annotated[str, StringConstraints(pattern=r"^file:[^\s]+$", max_length=500)]
 TagTemplate = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_{][A-Za-z0-9._{}-]*$", max_length=100)]
 
@@ -112,13 +120,46 @@ class Builder(Entry):
         return self
 
 
+class Credential(Entry):
+    """How this pipeline shows a surface who it is: by a token, by user and password, or by a netrc file.
+
+    A client certificate may come with any of them, or alone.
+    """
+
+    bearer: SecretRef | None = Field(default=None, description="A token, sent as `Authorization: Bearer`.")
+    user: Line | None = Field(default=None, description="User of basic auth; registries trade it for a token.")
+    password: SecretRef | None = Field(default=None, description="Password or access token that belongs to `user`.")
+    netrc: FolderUrl | None = Field(default=None, description="`file:<path>` in netrc format, as Nix and curl read it.")
+    certificate: FolderUrl | None = Field(default=None, description="Client certificate chain, PEM.")
+    certificate_key: FolderUrl | None = Field(default=None, description="Its private key, PEM, unencrypted.")
+    ca: FolderUrl | None = Field(default=None, description="CA certificates that the server's chain must end in, PEM.")
+
+    @model_validator(mode="after")
+    def _says_one_thing(self) -> Self:
+        if (self.user is None) != (self.password is None):
+            raise ValueError("user and password belong together")
+        if (self.certificate is None) != (self.certificate_key is None):
+            raise ValueError("certificate and certificate_key belong together")
+        given = [way for way in (self.bearer, self.user, self.netrc) if way is not None]
+        if len(given) > 1 or not (given or self.certificate or self.ca):
+            raise ValueError("give one of bearer, user with password, or netrc; or a certificate")
+        return self
+
+
 class MutableSurface(Entry):
     """A cache that builders fill. It accelerates; it is never publication."""
 
     role: Literal["mutable"]
     protocol: ArtifactType
-    url: SurfaceUrl = Field(description="`file:<folder>` (relative to FLYWHEEL_HOME) or `https://…`.")
+    url: SurfaceUrl = Field(description="`file:<folder>` (relative to FLYWHEEL_HOME), `https://…` or `http://…`.")
     owner: OutputName
+    credential: Credential | None = Field(
+        default=None, description="How to read it; without one it is read anonymously."
+    )
+    hosts: tuple[HostName, ...] = Field(
+        default=(),
+        description="Hosts besides its own that it may lead to (redirects, token service), as `host` or `host:port`.",
+    )
     trusted_upstream_keys: tuple[Line, ...] = Field(
         default=(), description="Nix public keys that may vouch for closure members no receipt lists."
     )
@@ -137,9 +178,17 @@ class DurableSurface(Entry):
 
     role: Literal["durable"]
     protocol: Literal["nix", "oci", "flakehub"]
-    url: SurfaceUrl
+    url: SurfaceUrl = Field(description="`file:<folder>`, `https://…`, `http://…`, or `s3://bucket/prefix` for Nix.")
     owner: OutputName
     visibility: Visibility
+    credential: Credential | None = Field(default=None, description="How to publish there.")
+    hosts: tuple[HostName, ...] = Field(
+        default=(),
+        description="Hosts besides its own that it may lead to (redirects, token service), as `host` or `host:port`.",
+    )
+    read_credential: Credential | None = Field(
+        default=None, description="How consumers read it. A public surface is read back anonymously."
+    )
     retention: Literal["never"] = Field(description="Nothing here is ever collected.")
     authority: bool = Field(
         default=False, description="Declares a durable Nix cache of one's own to be a release authority."
@@ -148,16 +197,26 @@ class DurableSurface(Entry):
     @property
     def implemented(self) -> bool:
         """Whether this version of the project can serve the surface."""
-        return self.protocol in {"nix", "oci"} and self.url.startswith("file:")
+        return self.protocol in {"nix", "oci"}
 
 
 Surface = Annotated[MutableSurface | DurableSurface, Field(discriminator="role")]
 
 
 class TrustedKey(Entry):
-    """A key that may sign receipts, and for whom."""
+    """Who may sign receipts and proofs, and for whom: a key, or a keyless identity (Sigstore)."""
 
-    public_key: Text = Field(description="PEM, SubjectPublicKeyInfo. Or give `public_key_file` beside the catalogue.")
+    public_key: Text | None = Field(
+        default=None, description="PEM, SubjectPublicKeyInfo. Or give `public_key_file` beside the catalogue."
+    )
+    issuer: Annotated[str, StringConstraints(pattern=r"^https://[^\s]+$", max_length=300)] | None = Field(
+        default=None, description="Keyless: the OIDC issuer that the certificate must name."
+    )
+    identity: Line | None = Field(
+        default=None,
+        description="Keyless: the certificate's subject alternative name, whole, such as "
+        "`https://github.com/ORG/REPO/.github/workflows/publish.yml@refs/heads/main`.",
+    )
     builders: Annotated[tuple[BuilderLabel, ...], Field(min_length=1)]
     repositories: Annotated[tuple[RepositoryUri, ...], Field(min_length=1)]
     isolated: bool = Field(
@@ -167,6 +226,14 @@ class TrustedKey(Entry):
     slsa_build_level: Annotated[int, Field(ge=1, le=3)] = 1
     valid_from: AwareDatetime | None = None
     valid_until: AwareDatetime | None = None
+
+    @model_validator(mode="after")
+    def _is_a_key_or_an_identity(self) -> Self:
+        if (self.issuer is None) != (self.identity is None):
+            raise ValueError("issuer and identity belong together")
+        if (self.public_key is None) == (self.issuer is None):
+            raise ValueError("give a public_key, or an issuer with an identity")
+        return self
 
     @model_validator(mode="after")
     def _level_needs_isolation(self) -> Self:
@@ -211,6 +278,12 @@ class PublicationTarget(Entry):
         description="OCI: immutable tags; `{revision}` is the first 12 hex digits of the source revision.",
     )
     moving_tags: tuple[OciTag, ...] = Field(default=(), description="OCI: declared channels, which may move forward.")
+    signers: tuple[OutputName, ...] = Field(
+        default=(), description="Observes: keys in `keys`, one of which must have signed the image."
+    )
+    attestations: tuple[Line, ...] = Field(
+        default=(), description="Observes: predicate types that one of `signers` must have attested, such as a scan's."
+    )
     disclosure: Text | None = Field(
         default=None,
         description="Who decided, and why, that a build of a non-public repository may become public.",
@@ -285,6 +358,10 @@ class Catalogue(Entry):
     builders: dict[BuilderLabel, Builder]
     surfaces: dict[OutputName, Surface]
     keys: dict[OutputName, TrustedKey] = Field(default={}, description="Keys that may sign receipts.")
+    trust_root: Annotated[str, Field(max_length=200_000)] | None = Field(
+        default=None,
+        description="Keyless: a Sigstore trusted root (JSON). Or give `trust_root_file` beside the catalogue.",
+    )
     products: dict[OutputName, Product] = {}
     validations: dict[ArtifactType, tuple[Line, ...]] = Field(
         default={}, description="What every candidate of a type must pass, besides its own validations."

@@ -10,9 +10,13 @@ from flywheel_assets.catalog.models import (
     Output,
     PublicationTarget,
     Role,
+    Visibility,
     Way,
 )
+from flywheel_assets.domain.errors import InvalidInputError
+from flywheel_assets.domain.untrusted import parse_json
 
+TRUSTED_ROOT = "application/vnd.dev.sigstore.trustedroot+json;version=0.1"
 Complaint = tuple[tuple[str, ...], str]
 
 
@@ -20,6 +24,8 @@ def complaints(catalogue: Catalogue) -> Iterator[Complaint]:
     """Every cross-reference that does not hold, as (path, sentence)."""
     yield from _owners(catalogue)
     yield from _keys(catalogue)
+    yield from _trust_root(catalogue)
+    yield from _surfaces(catalogue)
     for name, output in catalogue.outputs.items():
         yield from _output(catalogue, name, output)
     for name, product in catalogue.products.items():
@@ -52,6 +58,38 @@ def _keys(catalogue: Catalogue) -> Iterator[Complaint]:
         for number, uri in enumerate(key.repositories):
             if uri not in catalogue.repositories:
                 yield ("keys", name, "repositories", str(number)), f"speaks for {uri}, which is not in repositories"
+        if key.identity is not None and catalogue.trust_root is None:
+            yield ("keys", name, "identity"), "is keyless, and the catalogue gives no trust_root to verify it against"
+
+
+def _trust_root(catalogue: Catalogue) -> Iterator[Complaint]:
+    """Whether it is a trusted root at all; whether its keys can be used, only its own library can tell."""
+    if catalogue.trust_root is None:
+        return
+    try:
+        root = parse_json(catalogue.trust_root.encode(), "trust_root")
+    except InvalidInputError:
+        root = {}
+    if root.get("mediaType") != TRUSTED_ROOT:
+        yield ("trust_root",), f"is no Sigstore trusted root: JSON with the mediaType {TRUSTED_ROOT}"
+        return
+    for part in ("certificateAuthorities", "ctlogs", "tlogs"):
+        if not root.get(part):
+            yield ("trust_root",), f"names no {part}, and without them nothing keyless verifies"
+
+
+def _surfaces(catalogue: Catalogue) -> Iterator[Complaint]:
+    for name, surface in catalogue.surfaces.items():
+        path = ("surfaces", name)
+        is_remote = surface.url.startswith(("http://", "https://"))
+        if surface.url.startswith("s3:") and not (isinstance(surface, DurableSurface) and surface.protocol == "nix"):
+            yield (*path, "url"), "is in S3, where only a durable Nix cache can be"
+        if isinstance(surface, DurableSurface) and is_remote and surface.protocol != "flakehub":
+            is_public = surface.visibility is Visibility.PUBLIC
+            if is_public and surface.read_credential is not None:
+                yield (*path, "read_credential"), "is not for a public surface, which is read back anonymously"
+            if not is_public and surface.read_credential is None:
+                yield (*path, "read_credential"), "is needed: consumers of this surface do not read anonymously"
 
 
 def _output(catalogue: Catalogue, name: str, output: Output) -> Iterator[Complaint]:
@@ -111,3 +149,18 @@ def _publication(
         yield path, "needs at least one validation, of the output or of its type"
     if surface.protocol == "oci" and (target.repository is None or not target.tags):
         yield path, "an image needs a repository and at least one immutable tag"
+    yield from _observed(catalogue, path, output, target)
+
+
+def _observed(
+    catalogue: Catalogue, path: tuple[str, ...], output: Output, target: PublicationTarget
+) -> Iterator[Complaint]:
+    if target.way is not Way.OBSERVES and (target.signers or target.attestations):
+        yield path, "has signers or attestations, which belong to the way `observes`"
+    if target.attestations and not target.signers:
+        yield (*path, "attestations"), "are believed only of signers: name them"
+    for number, name in enumerate(target.signers):
+        if name not in catalogue.keys:
+            yield (*path, "signers", str(number)), f"names the key {name!r}, which is not in keys"
+        elif output.repository not in catalogue.keys[name].repositories:
+            yield (*path, "signers", str(number)), f"names the key {name!r}, which does not speak for its repository"

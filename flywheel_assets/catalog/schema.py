@@ -17,4 +17,8 @@ def catalogue_schema() -> dict[str, Any]:
         "type": "string",
         "description": "Instead of public_key: a PEM file beside the catalogue, by its relative name.",
     }
+    schema["properties"]["trust_root_file"] = {
+        "type": "string",
+        "description": "Instead of trust_root: a trusted root (JSON) beside the catalogue, by its relative name.",
+    }
     return schema

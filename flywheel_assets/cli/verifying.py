@@ -7,7 +7,7 @@ import click
 from flywheel_assets.cli.console import bytes_progress, console, print_json
 from flywheel_assets.domain.errors import UsageError
 from flywheel_assets.promotion.verification import Verified, verify_reference
-from flywheel_assets.wiring import offline_reader
+from flywheel_assets.wiring import published_reader
 
 MAX_KEY_BYTES = 16 * 1024
 
@@ -18,13 +18,25 @@ MAX_KEY_BYTES = 16 * 1024
 @click.option(
     "--nix-key", "nix_keys", multiple=True, help="name:base64; may vouch for store paths that provenance leaves out."
 )
+@click.option("--netrc", default=None, type=click.Path(path_type=Path), help="For what is not readable anonymously.")
+@click.option("--save", default=None, type=click.Path(path_type=Path), help="Folder to write the verified proofs to.")
 @click.option("--resource", default=None, help="What the summary must speak of, such as oci:ghcr/org/name.")
 @click.option("--json", "as_document", is_flag=True, help="Print the stable JSON document (docs/json.md).")
-def verify(reference: str, key_file: str, nix_keys: tuple[str, ...], resource: str | None, as_document: bool) -> None:
+def verify(
+    reference: str,
+    key_file: str,
+    nix_keys: tuple[str, ...],
+    netrc: Path | None,
+    save: Path | None,
+    resource: str | None,
+    as_document: bool,
+) -> None:
     """Verify; exit 1 with a sentence when anything does not hold."""
-    surface, verifier = offline_reader(reference, nix_keys)
+    surface, verifier = published_reader(reference, nix_keys, netrc)
     with bytes_progress("verifying") as progress:
         found = verify_reference(surface, verifier, _public_key(Path(key_file)), reference, progress, resource=resource)
+    if save is not None:
+        _save(found, save)
     if as_document:
         print_json({"schema": 1, **found.document()})
         return
@@ -38,6 +50,13 @@ def _print(found: Verified) -> None:
         if label != "reference":
             text = ", ".join(value) if isinstance(value, list) else value
             out.print(f"  {label.replace('_', ' ')}: {text}")
+
+
+def _save(found: Verified, folder: Path) -> None:
+    """Write the envelopes, for verifiers that take files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, envelope in found.envelopes.items():
+        (folder / name).write_bytes(envelope)
 
 
 def _public_key(path: Path) -> str:

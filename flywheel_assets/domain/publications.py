@@ -1,5 +1,7 @@
 """What goes to a durable surface: the release, the plan for it, its proofs, and the record that it is there."""
 
+from base64 import b64encode
+from enum import StrEnum
 from typing import Annotated
 
 from pydantic import AwareDatetime, Field
@@ -8,6 +10,7 @@ from flywheel_assets.domain.artifacts import Artifact
 from flywheel_assets.domain.builds import BuildKey, Closed
 from flywheel_assets.domain.digests import EvidenceDigest, GitRevision, Sha256
 from flywheel_assets.domain.names import Line, OciRepository, OciTag, OutputName
+from flywheel_assets.domain.statements import canonical
 
 
 class Release(Closed):
@@ -35,17 +38,49 @@ class Plan(Closed):
     names: tuple[str, ...]
 
 
+class Form(StrEnum):
+    """The forms in which something signed lies beside an artifact."""
+
+    DSSE = "dsse"
+    """A DSSE envelope of an in-toto Statement."""
+    BUNDLE = "bundle"
+    """A Sigstore bundle (JSON), by a key or keyless."""
+    SIMPLE_SIGNING = "simple-signing"
+    """A payload of cosign's first format; signature, certificate and log entry are annotations."""
+
+
+class Attached(Closed):
+    """Something signed that lies beside an artifact, as it was found; nothing of it is verified yet."""
+
+    data: bytes
+    form: Form = Form.DSSE
+    annotations: dict[str, str] = Field(default_factory=dict)
+
+
 class Proof(Closed):
-    """A DSSE envelope to be published beside the artifact."""
+    """Something signed that is to be published beside the artifact: mostly a DSSE envelope.
+
+    ``predicate_type`` says what an envelope's statement is; ``annotations`` belong to a simple signing payload.
+    """
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z-]{0,30}$")]
     predicate_type: Line
     envelope: bytes
+    form: Form = Form.DSSE
+    annotations: dict[str, str] = Field(default_factory=dict)
 
     @property
     def digest(self) -> Sha256:
         """Digest of the envelope as published."""
         return Sha256.of(self.envelope)
+
+    @property
+    def document(self) -> bytes:
+        """What evidence keeps of it: the bytes as published, and with them the annotations where there are any."""
+        if not self.annotations:
+            return self.envelope
+        payload = b64encode(self.envelope).decode("ascii")
+        return canonical({"form": self.form.value, "data": payload, "annotations": self.annotations})
 
 
 class Ownership(Closed):

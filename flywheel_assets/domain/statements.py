@@ -19,6 +19,10 @@ PROVENANCE_V1 = "https://slsa.dev/provenance/v1"
 TEST_RESULT_V01 = "https://in-toto.io/attestation/test-result/v0.1"
 VSA_V1 = "https://slsa.dev/verification_summary/v1"
 
+# What else than a statement is signed: cosign's first format for images, and the bare SHA-256 of something.
+SIMPLE_SIGNING = "application/vnd.dev.cosign.simplesigning.v1+json"
+MESSAGE_DIGEST = "sha256"
+
 JsonValue = Any
 
 

@@ -68,12 +68,12 @@ def _why_none(case: Case) -> Finding:
         )
     keys = signing_keys(case.catalogue, signatures)
     if not keys:
-        unknown = ", ".join(key[:16] for key in signatures.unknown)
+        unknown = ", ".join(_shown(signer) for signer in signatures.unknown)
         return _answer(
             TEMPORARILY,
             "key-untrusted",
-            f"signed only by a key that the catalogue does not hold ({unknown}…)",
-            remedy=f"{EMIT_AGAIN} If the key is right, add it under `keys`.",
+            f"signed only by a signer that the catalogue does not hold: {unknown}",
+            remedy=f"{EMIT_AGAIN} If the signer is right, add it under `keys`.",
             actor=f"builder {label}; {case.catalogue_owner}",
         )
     reason = why_not_trusted(keys[0], receipt)
@@ -83,3 +83,8 @@ def _why_none(case: Case) -> Finding:
         "key-not-valid-then": f"the key was not valid when the run finished ({receipt.run.finished_at:%Y-%m-%d})",
     }[reason]
     return _answer(TEMPORARILY, reason, sentence, remedy=EMIT_AGAIN, actor=f"builder {label}")
+
+
+def _shown(signer: str) -> str:
+    """A keyless identity whole, and of a key's id what tells it apart."""
+    return signer if " (" in signer else f"{signer[:16]}…"

@@ -39,6 +39,12 @@ _NOT_READ = {
         "was refused by the cache",
         "Give the reader a credential.",
     ),
+    ReadState.RATE_LIMITED: (
+        CANNOT,
+        "cache-rate-limited",
+        "was not served, for the cache asks its readers to wait",
+        "No action needed: it is tried again.",
+    ),
 }
 
 

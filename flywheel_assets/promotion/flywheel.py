@@ -4,12 +4,21 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from flywheel_assets.catalog.models import Catalogue, Output
+from flywheel_assets.catalog.models import Catalogue, Output, TrustedKey
 from flywheel_assets.domain.digests import EvidenceDigest
 from flywheel_assets.domain.evidence import Signatures
 from flywheel_assets.domain.limits import DEFAULT_LIMITS, Limits
 from flywheel_assets.domain.receipts import Receipt, TestOutcome
-from flywheel_assets.ports import BuildSource, EvidenceStore, PublicationSurface, Signer, SourceCache, Verifier
+from flywheel_assets.ports import (
+    BuildSource,
+    EvidenceStore,
+    Identity,
+    PublicationSurface,
+    Signer,
+    SourceCache,
+    Trusted,
+    Verifier,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +43,20 @@ class Flywheel:
     opened: dict[EvidenceDigest, tuple[Signatures, Receipt | TestOutcome]] = field(default_factory=dict)
 
     @property
-    def trusted_keys(self) -> Mapping[str, str]:
-        """The catalogue's receipt keys, name to PEM."""
-        return {name: key.public_key for name, key in self.catalogue.keys.items()}
+    def trusted_keys(self) -> Mapping[str, Trusted]:
+        """The signers in the catalogue's ``keys`` by name: public keys and keyless identities."""
+        return {name: trusted(key) for name, key in self.catalogue.keys.items()}
 
     def output(self, name: str) -> Output:
         """The catalogued output called ``name``; KeyError otherwise."""
         return self.catalogue.outputs[name]
+
+
+def trusted(key: TrustedKey) -> Trusted:
+    """A catalogued signer as verifiers take it."""
+    if key.public_key is not None:
+        return key.public_key
+    return Identity(str(key.issuer), str(key.identity), key.repositories)
 
 
 def silent(_: int) -> None:

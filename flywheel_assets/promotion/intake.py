@@ -140,7 +140,7 @@ def dead_letters(flywheel: Flywheel) -> list[LogEntry]:
 
 
 def open_statement(flywheel: Flywheel, document: bytes, name: str) -> Receipt | TestOutcome:
-    """The statement in an envelope, or in a bare Statement that nobody signed. Raises InvalidInputError."""
+    """The statement in an envelope or bundle, or a bare one that nobody signed. Raises InvalidInputError."""
     if not is_envelope(document, name, flywheel.limits):
         return read_statement(document, name, flywheel.limits)
     checked = flywheel.verifier.check(document, name, {})
@@ -151,5 +151,6 @@ def open_statement(flywheel: Flywheel, document: bytes, name: str) -> Receipt | 
 
 
 def is_envelope(document: bytes, name: str = "document", limits: Limits = DEFAULT_LIMITS) -> bool:
-    """Whether this is a DSSE envelope rather than a bare Statement. Raises InvalidInputError when it is no JSON."""
-    return "payload" in parse_json(document, name, max_bytes=limits.receipt_bytes * 3 // 2, limits=limits)
+    """Whether this is an envelope or a bundle, and no bare Statement. Raises InvalidInputError when it is no JSON."""
+    parsed = parse_json(document, name, max_bytes=limits.signed_bytes, limits=limits)
+    return "payload" in parsed or "mediaType" in parsed

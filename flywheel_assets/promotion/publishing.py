@@ -7,27 +7,26 @@ value goes on. Nothing is called published before it was read back.
 from dataclasses import dataclass
 
 from flywheel_assets.catalog.models import PublicationTarget, Way
-from flywheel_assets.domain.artifacts import same_content
+from flywheel_assets.domain.artifacts import OciImage
 from flywheel_assets.domain.builds import BuildKey
+from flywheel_assets.domain.envelopes import form_of
 from flywheel_assets.domain.errors import (
-    InvalidInputError,
     PublicationError,
     ReadBackError,
     SurfaceNotImplementedError,
     UsageError,
 )
 from flywheel_assets.domain.inspections import Reading, ReadState
-from flywheel_assets.domain.publications import Plan, Proof, Publication, Release
-from flywheel_assets.domain.receipts import Receipt
+from flywheel_assets.domain.publications import Attached, Plan, Proof, Publication, Release
 from flywheel_assets.domain.statements import PROVENANCE_V1, VSA_V1
-from flywheel_assets.gate.case import why_not_trusted
 from flywheel_assets.gate.evaluate import Approved, approve
 from flywheel_assets.gate.ownership import ownership_of
 from flywheel_assets.ports import Progress, PublicationSurface
 from flywheel_assets.promotion.flywheel import Flywheel, silent
-from flywheel_assets.promotion.intake import open_statement
 from flywheel_assets.promotion.judging import judge
 from flywheel_assets.promotion.ledger import PUBLICATION, assemble, publications, record
+from flywheel_assets.promotion.observing import observe, vouches
+from flywheel_assets.promotion.signatures import envelope_check, image_signatures, signed_once
 from flywheel_assets.promotion.summaries import PROMOTED, VALIDATED, ReadSummary, levels_of, resource_uri, summary
 
 
@@ -50,8 +49,7 @@ def promote(flywheel: Flywheel, output: str, build: BuildKey, progress: Progress
         release = release_of(approved, target)
         plan = surface.plan(release)
         if target.way is Way.OBSERVES:
-            _observe(flywheel, surface, plan, approved)
-            proofs = [_provenance(flywheel, approved)]
+            proofs = observe(flywheel, surface, plan, approved, target)
         else:
             surface.copy(plan, progress)
             proofs = _proofs(flywheel, approved, target)
@@ -60,6 +58,8 @@ def promote(flywheel: Flywheel, output: str, build: BuildKey, progress: Progress
             surface.reveal(plan)
         readings = surface.read_back(release, progress)
         _demand_whole(readings, plan.reference)
+        if target.way is not Way.OBSERVES:
+            _proofs_read_back(proofs, surface.proofs(release), plan.reference)
         return Promoted(_record(flywheel, approved, plan.reference, readings, proofs), plan.missing)
 
 
@@ -104,7 +104,15 @@ def _target(flywheel: Flywheel, output: str) -> PublicationTarget:
 
 
 def _proofs(flywheel: Flywheel, approved: Approved, target: PublicationTarget) -> list[Proof]:
-    """Provenance as the builder signed it, and our summary, signed once however many promote at once."""
+    """Provenance as the builder signed it, our summary, and an image's signatures, each signed once for all."""
+    vsa, kept = _summary(flywheel, approved, target)
+    proofs = [_provenance_of_summary(flywheel, kept, approved), vsa]
+    if isinstance(approved.artifact, OciImage):
+        proofs += image_signatures(flywheel, approved.artifact, target)
+    return proofs
+
+
+def _summary(flywheel: Flywheel, approved: Approved, target: PublicationTarget) -> tuple[Proof, ReadSummary]:
     resource = resource_uri(approved.artifact, target.surface, target.repository)
 
     def sign() -> bytes:
@@ -117,62 +125,28 @@ def _proofs(flywheel: Flywheel, approved: Approved, target: PublicationTarget) -
             levels=levels_of(approved.slsa_build_level, VALIDATED, PROMOTED),
         )
 
-    signed = flywheel.evidence.slot(f"vsa {resource} {approved.artifact.digest}", sign)
-    checked = flywheel.verifier.check(
-        signed, "the promotion's summary", {"release": flywheel.release_signer.public_key}
-    )
-    if not checked.keys:
-        raise PublicationError("The summary kept for this promotion is not signed by the release key; it was altered.")
-    kept = ReadSummary(checked.payload, "the promotion's summary")
-    promoted = kept.result == "PASSED" and PROMOTED in kept.levels
-    if not promoted or kept.resource != resource or approved.artifact.digest.hex not in kept.digests:
+    kept = signed_once(flywheel, f"vsa {resource} {approved.artifact.digest}", sign, envelope_check(flywheel))
+    read = ReadSummary(kept.payload, "the promotion's summary")
+    promoted = read.result == "PASSED" and PROMOTED in read.levels
+    if not promoted or read.resource != resource or approved.artifact.digest.hex not in read.digests:
         raise PublicationError("The summary kept for this promotion speaks of something else; it was replaced.")
-    vsa = Proof(name="vsa", predicate_type=VSA_V1, envelope=signed)
-    return [_provenance_of_summary(flywheel, kept, approved), vsa]
+    return Proof(name="vsa", predicate_type=VSA_V1, envelope=kept.signed), read
 
 
 def _provenance_of_summary(flywheel: Flywheel, kept: ReadSummary, approved: Approved) -> Proof:
     """The provenance that the summary names: a second witness of one artifact must not bring a second one."""
-    for digest in sorted(kept.inputs):
-        document = flywheel.evidence.get(digest)
-        if _vouches(flywheel, document, approved):
-            return Proof(name="provenance", predicate_type=PROVENANCE_V1, envelope=document)
-    return _provenance(flywheel, approved)
+    named = [flywheel.evidence.get(digest) for digest in sorted(kept.inputs)]
+    receipts = (document for document in named if vouches(flywheel, Attached(data=document), approved))
+    document = next(receipts, None) or flywheel.evidence.get(approved.attested.evidence)
+    form = form_of(document, "the provenance", flywheel.limits)
+    return Proof(name="provenance", predicate_type=PROVENANCE_V1, envelope=document, form=form)
 
 
-def _provenance(flywheel: Flywheel, approved: Approved) -> Proof:
-    envelope = flywheel.evidence.get(approved.attested.evidence)
-    return Proof(name="provenance", predicate_type=PROVENANCE_V1, envelope=envelope)
-
-
-def _observe(flywheel: Flywheel, surface: PublicationSurface, plan: Plan, approved: Approved) -> None:
-    """Verify what another workflow published: under its names, with its own provenance by a trusted signer."""
-    release = plan.release
-    if plan.missing or plan.names:
-        absent = (*plan.missing, *plan.names)[0]
-        raise ReadBackError(
-            f"{release.output} {release.build} is published by its own workflow, and {absent} is not at "
-            f"{plan.reference} yet. Nothing is pushed from here; it is looked for again."
-        )
-    if not any(_vouches(flywheel, envelope, approved) for envelope in surface.proofs(release)):
-        raise ReadBackError(
-            f"{plan.reference} carries no provenance by a signer whom the catalogue trusts for {release.output}. "
-            "Let the publishing workflow attach its provenance."
-        )
-
-
-def _vouches(flywheel: Flywheel, envelope: bytes, approved: Approved) -> bool:
-    """Whether this is provenance of the very artifact, by a signer whom the catalogue trusts for it."""
-    try:
-        statement = open_statement(flywheel, envelope, "a proof")
-        checked = flywheel.verifier.check(envelope, "a proof", flywheel.trusted_keys)
-    except InvalidInputError:
-        return False
-    return (
-        isinstance(statement, Receipt)
-        and same_content(statement.artifact, approved.artifact)
-        and any(not why_not_trusted(flywheel.catalogue.keys[name], statement) for name in checked.keys)
-    )
+def _proofs_read_back(proofs: list[Proof], found: tuple[Attached, ...], reference: str) -> None:
+    """Others may attach what they like; what was to be published must be there. Raises ReadBackError."""
+    for proof in proofs:
+        if not any((each.data, each.annotations) == (proof.envelope, proof.annotations) for each in found):
+            raise ReadBackError(f"{reference}: its proof {proof.name} ({proof.digest}) does not read back.")
 
 
 def _demand_whole(readings: tuple[Reading, ...], reference: str) -> None:
@@ -206,7 +180,7 @@ def _record(
         committed_at=run.source.committed_at,
         published_at=flywheel.clock(),
         bytes_read_back=sum(reading.size for reading in readings),
-        proofs=tuple(flywheel.evidence.put(proof.envelope) for proof in proofs),
+        proofs=tuple(flywheel.evidence.put(proof.document) for proof in proofs),
         ownership=ownership_of(flywheel.catalogue, flywheel.output(output), run.builder),
     )
     record(flywheel, output, approved.build, PUBLICATION, publication)

@@ -5,6 +5,7 @@ PASSED and promoted; the provenance must be the one that the summary names; and 
 provenance says. An artifact may be mirrored, so the resource that the summary names is compared only when asked.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,20 +13,25 @@ from flywheel_assets.domain.artifacts import NixClosure
 from flywheel_assets.domain.digests import EvidenceDigest
 from flywheel_assets.domain.errors import InvalidInputError, ReadBackError, SignatureError
 from flywheel_assets.domain.inspections import Reading, ReadState
+from flywheel_assets.domain.publications import Attached, Form
 from flywheel_assets.domain.receipts import Receipt, read_statement
+from flywheel_assets.domain.statements import PAYLOAD_TYPE
 from flywheel_assets.ports import Progress, PublishedReader, Verifier
-from flywheel_assets.promotion.intake import is_envelope
 from flywheel_assets.promotion.summaries import PROMOTED, ReadSummary
 
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """A reference that holds: the summary, the provenance that it names, and the bytes that were read."""
+    """A reference that holds: the summary, the provenance that it names, and the bytes that were read.
+
+    ``envelopes`` are both as they were signed, under the names of files for other verifiers.
+    """
 
     reference: str
     summary: ReadSummary
     receipt: Receipt
     bytes_read: int
+    envelopes: Mapping[str, bytes]
 
     def document(self) -> dict[str, Any]:
         """The fields of `flywheel verify --json` (docs/json.md)."""
@@ -54,19 +60,21 @@ def verify_reference(
     resource: str | None = None,
 ) -> Verified:
     """Verify what ``reference`` names. Raises SignatureError, ReadBackError or ReadError with a sentence."""
-    wanted, envelopes = surface.identity(), surface.proofs()
-    if not envelopes:
+    wanted, proofs = surface.identity(), surface.proofs()
+    if not proofs:
         raise SignatureError(f"{reference} carries no proofs at all. It was not published by this pipeline.")
-    summaries = _signed_summaries(verifier, envelopes, public_key)
+    summaries = _signed_summaries(verifier, proofs, public_key)
     if not summaries:
         raise SignatureError(f"{reference} carries no verification summary that this key signed.")
     problems = []
-    for summary in summaries:
-        receipt = _provenance(verifier, envelopes, summary)
+    for vsa, summary in summaries:
+        provenance = _provenance(verifier, proofs, summary)
+        receipt = provenance[1] if provenance else None
         problem = _problem(summary, receipt, wanted, resource)
-        if receipt and not problem:
+        if provenance and receipt and not problem:
             size = demand_approved(surface.read(receipt.artifact, progress), reference)
-            return Verified(reference, summary, receipt, size)
+            envelopes = dict((_named("provenance", provenance[0]), _named("vsa", vsa)))
+            return Verified(reference, summary, receipt, size, envelopes)
         problems.append(problem)
     raise ReadBackError(f"{reference}: {problems[0]}.")
 
@@ -85,26 +93,39 @@ def demand_approved(readings: tuple[Reading, ...], reference: str) -> int:
     return sum(reading.size for reading in readings)
 
 
-def _signed_summaries(verifier: Verifier, envelopes: tuple[bytes, ...], public_key: str) -> list[ReadSummary]:
+def _signed_summaries(
+    verifier: Verifier, proofs: tuple[Attached, ...], public_key: str
+) -> list[tuple[Attached, ReadSummary]]:
+    """Every summary by the release key; plain envelopes first, which most verifiers can read."""
     found = []
-    for number, envelope in enumerate(envelopes):
+    for number, proof in enumerate(sorted(proofs, key=lambda each: each.form is not Form.DSSE)):
         document = f"proof {number}"
         try:
-            checked = verifier.check(envelope, document, {"release": public_key})
-            if checked.keys:
-                found.append(ReadSummary(checked.payload, document))
+            checked = verifier.check_attached(proof, document, {"release": public_key})
+            if checked.keys and checked.payload_type == PAYLOAD_TYPE:
+                found.append((proof, ReadSummary(checked.payload, document)))
         except InvalidInputError:
             continue  # a proof of another kind, or one that anybody may have put there
     return found
 
 
-def _provenance(verifier: Verifier, envelopes: tuple[bytes, ...], summary: ReadSummary) -> Receipt | None:
-    for envelope in envelopes:
-        if EvidenceDigest.of(envelope) in summary.inputs and is_envelope(envelope):
-            statement = read_statement(verifier.check(envelope, "provenance", {}).payload, "provenance")
-            if isinstance(statement, Receipt):
-                return statement
+def _provenance(
+    verifier: Verifier, proofs: tuple[Attached, ...], summary: ReadSummary
+) -> tuple[Attached, Receipt] | None:
+    for proof in proofs:
+        if EvidenceDigest.of(proof.data) not in summary.inputs:
+            continue
+        try:
+            statement = read_statement(verifier.check(proof.data, "provenance", {}).payload, "provenance")
+        except InvalidInputError:
+            continue  # evidence of another kind, which anybody may have put there
+        if isinstance(statement, Receipt):
+            return proof, statement
     return None
+
+
+def _named(name: str, proof: Attached) -> tuple[str, bytes]:
+    return f"{name}.{'sigstore' if proof.form is Form.BUNDLE else 'dsse'}.json", proof.data
 
 
 def _problem(summary: ReadSummary, receipt: Receipt | None, wanted: str, resource: str | None) -> str:

@@ -21,7 +21,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from flywheel_assets.adapters.evidence.folder import ENTRY_TYPE, FolderEvidence
-from flywheel_assets.adapters.keys import DsseVerifier, key_file
+from flywheel_assets.adapters.signatures.keys import key_file
+from flywheel_assets.adapters.signatures.verifier import SignatureVerifier
 from flywheel_assets.domain.digests import EvidenceDigest
 from flywheel_assets.domain.errors import (
     EvidenceCorruptError,
@@ -45,7 +46,7 @@ class Place:
 
     def open(self) -> FolderEvidence:
         signer = key_file(self.folder / "keys/verifier.pem")
-        return FolderEvidence(self.folder / "evidence", self.folder / "checkpoints", signer, DsseVerifier())
+        return FolderEvidence(self.folder / "evidence", self.folder / "checkpoints", signer, SignatureVerifier())
 
     def fill(self, count: int = 4, log: str = "log") -> None:
         store = self.open()
@@ -119,7 +120,7 @@ def test_a_log_reads_the_same_in_another_process(place: Place) -> None:
 
 def test_each_entry_names_its_predecessor(place: Place) -> None:
     place.fill(3)
-    payloads = [DsseVerifier().check(place.entry(n).read_bytes(), "entry", {}).payload for n in (1, 2, 3)]
+    payloads = [SignatureVerifier().check(place.entry(n).read_bytes(), "entry", {}).payload for n in (1, 2, 3)]
     previous = [json.loads(payload)["previous"] for payload in payloads]
     digests = [str(EvidenceDigest.of(place.entry(number).read_bytes())) for number in (1, 2)]
     assert previous == ["", *digests]
@@ -174,7 +175,7 @@ def test_an_entry_of_another_log_is_noticed_by_a_process_that_knows_it(place: Pl
 @pytest.mark.parametrize("payload_type", [ENTRY_TYPE, "application/vnd.in-toto+json"])
 def test_an_entry_by_another_key_or_of_another_type_is_forged(place: Place, payload_type: str) -> None:
     place.fill()
-    payload = DsseVerifier().check(place.entry(4).read_bytes(), "entry", {}).payload
+    payload = SignatureVerifier().check(place.entry(4).read_bytes(), "entry", {}).payload
     key = "verifier" if payload_type != ENTRY_TYPE else "stranger"
     place.entry(4).write_bytes(key_file(place.folder / f"keys/{key}.pem").sign(payload, payload_type))
     place.refuses(EvidenceCorruptError, "is not signed by this installation's verifier key")
@@ -182,7 +183,7 @@ def test_an_entry_by_another_key_or_of_another_type_is_forged(place: Place, payl
 
 def test_an_entry_whose_content_was_changed_is_noticed(place: Place) -> None:
     place.fill()
-    fields = json.loads(DsseVerifier().check(place.entry(2).read_bytes(), "entry", {}).payload)
+    fields = json.loads(SignatureVerifier().check(place.entry(2).read_bytes(), "entry", {}).payload)
     envelope = json.loads(place.entry(2).read_bytes())
     envelope["payload"] = base64.b64encode(canonical({**fields, "subject": "mine"})).decode()
     place.entry(2).write_bytes(canonical(envelope))

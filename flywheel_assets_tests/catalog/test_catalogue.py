@@ -14,6 +14,8 @@ from flywheel_assets.catalog.models import (
     TrustedKey,
     Visibility,
 )
+from flywheel_assets.ports import Identity
+from flywheel_assets.promotion.flywheel import trusted
 
 PACKAGE = Path(flywheel_assets.__file__).parent
 BASE, OVERLAY = PACKAGE / "catalog" / "gloriousflywheel.yaml", PACKAGE / "sample" / "overlay.yaml"
@@ -108,3 +110,21 @@ def test_a_key_file_beside_the_catalogue_is_the_key(tmp_path: Path) -> None:
     assert isinstance(key, TrustedKey)
     assert key.public_key == "PEM"
     assert not key.isolated
+
+
+def test_a_keyless_signer_and_the_trust_root_come_from_beside_the_catalogue(tmp_path: Path) -> None:
+    vectors = Path(__file__).parents[1] / "vectors" / "sigstore"
+    (tmp_path / "trusted_root.json").write_bytes((vectors / "trusted_root.json").read_bytes())
+    text = (
+        "trust_root_file: trusted_root.json\n"
+        "keys:\n  mine:\n    issuer: https://issuer.example\n    identity: https://x.example/publish.yml@main\n"
+        "    builders: [tinyland-nix]\n    repositories: [https://github.com/tinyland-inc/GloriousFlywheel]\n"
+    )
+    found = load_catalogue([BASE, merged(tmp_path, text)])
+    assert found.trust_root == (vectors / "trusted_root.json").read_text()
+    signer = trusted(found.keys["mine"])
+    assert signer == Identity(
+        "https://issuer.example",
+        "https://x.example/publish.yml@main",
+        ("https://github.com/tinyland-inc/GloriousFlywheel",),
+    )

@@ -17,6 +17,10 @@ REFUSED: dict[str, tuple[int, str]] = {
     "alias-bomb": (2, "uses a YAML alias; write the value out."),
     "alias-of-nothing": (12, "outputs.thing.alias_of names the output 'nothing', which is not catalogued."),
     "alias-without-target": (3, "outputs.thing.alias_of belongs to an alias, and an alias needs it."),
+    "attestations-without-signers": (
+        20,
+        "outputs.thing.publication.attestations are believed only of signers: name them.",
+    ),
     "bazel-to-a-registry": (
         13,
         "outputs.thing.publication.surface a bazel output cannot be published to a oci surface.",
@@ -34,6 +38,14 @@ REFUSED: dict[str, tuple[int, str]] = {
     "contact-is-no-contact": (
         3,
         "owners.platform.contact String should match pattern '^(team:[A-Za-z0-9_-]+|[^@\\s]+@[^@\\s]+)$'.",
+    ),
+    "credential-in-the-catalogue": (
+        10,
+        "surfaces.mine.credential.bearer String should match pattern '^(env:[A-Za-z_][A-Za-z0-9_]*|file:[^\\s]+)$'.",
+    ),
+    "credential-of-two-kinds": (
+        10,
+        "surfaces.mine.credential give one of bearer, user with password, or netrc; or a certificate.",
     ),
     "deep-block": (33, "nests deeper than 32 levels."),
     "deep-flow": (2, "nests deeper than 32 levels."),
@@ -63,6 +75,8 @@ REFUSED: dict[str, tuple[int, str]] = {
         1,
         "holds a value that cannot be read: Exceeds the limit (4300 digits) for integer string conversion: value has 5000 digits; use sys.set_int_max_str_digits() to in….",  # noqa: E501 - one sentence
     ),
+    "issuer-without-identity": (4, "keys.mine issuer and identity belong together."),
+    "key-and-identity": (4, "keys.mine give a public_key, or an issuer with an identity."),
     "key-file-absolute": (3, "keys.mine.public_key_file leaves the catalogue's folder."),
     "key-file-empty": (3, "keys.mine.public_key String should have at least 1 character."),
     "key-file-missing": (3, "keys.mine.public_key_file cannot be read: keys/missing.pub."),
@@ -76,6 +90,11 @@ REFUSED: dict[str, tuple[int, str]] = {
     "key-of-wrong-repository": (
         7,
         "keys.mine.repositories.1 String should match pattern '^https://[a-z0-9.-]+(:\\d+)?(/[A-Za-z0-9._~-]+)+$'.",
+    ),
+    "key-that-is-nothing": (3, "keys.mine give a public_key, or an issuer with an identity."),
+    "keyless-without-trust-root": (
+        5,
+        "keys.mine.identity is keyless, and the catalogue gives no trust_root to verify it against.",
     ),
     "level-without-isolation": (
         2,
@@ -114,7 +133,15 @@ REFUSED: dict[str, tuple[int, str]] = {
     "output-with-unknown-owner": (9, "outputs.thing.owner names the owner 'nobody', who is not in owners."),
     "output-without-owner": (3, "outputs.thing.owner is required and missing."),
     "owners-is-a-list": (1, "owners Input should be a valid dictionary."),
+    "private-surface-read-by-nobody": (
+        3,
+        "surfaces.mine.read_credential is needed: consumers of this surface do not read anonymously.",
+    ),
     "product-of-nothing": (4, "products.mine.authority names the output 'nothing', which is not catalogued."),
+    "public-surface-read-with-a-credential": (
+        10,
+        "surfaces.mine.read_credential is not for a public surface, which is read back anonymously.",
+    ),
     "publication-of-a-check": (
         12,
         "outputs.thing.publication belongs only to a package that is user-facing or cross-org.",
@@ -127,28 +154,50 @@ REFUSED: dict[str, tuple[int, str]] = {
         12,
         "outputs.thing.publication belongs only to a package that is user-facing or cross-org.",
     ),
+    "publication-to-nowhere": (13, "outputs.thing.publication.surface 'nowhere' is not in surfaces."),
     "publication-without-validation": (
         14,
         "outputs.thing.publication needs at least one validation, of the output or of its type.",
     ),
-    "publication-to-nowhere": (13, "outputs.thing.publication.surface 'nowhere' is not in surfaces."),
+    "registry-in-s3": (6, "surfaces.mine.url is in S3, where only a durable Nix cache can be."),
+    "signer-of-another-repository": (
+        27,
+        "outputs.thing.publication.signers.0 names the key 'mine', which does not speak for its repository.",
+    ),
+    "signer-unknown": (20, "outputs.thing.publication.signers.0 names the key 'nobody', which is not in keys."),
+    "signers-of-a-copy": (
+        19,
+        "outputs.thing.publication has signers or attestations, which belong to the way `observes`.",
+    ),
     "surface-named-durable": (
         5,
-        "surfaces.durable.url String should match pattern '^(file:[^\\s]+|https://[^\\s]+|flakehub:[^\\s]*)$'.",
+        "surfaces.durable.url String should match pattern '^(file:[^\\s]+|https?://[^\\s/?#@]+(/[^\\s?#@]*)?|s3://[a-z0-9.-]+(/[^\\s?#]*)?|flakehub:[^\\s]*)$'.",
     ),
-    "surface-over-http": (
+    "surface-over-ftp": (
         5,
-        "surfaces.mine.url String should match pattern '^(file:[^\\s]+|https://[^\\s]+|flakehub:[^\\s]*)$'.",
+        "surfaces.mine.url String should match pattern '^(file:[^\\s]+|https?://[^\\s/?#@]+(/[^\\s?#@]*)?|s3://[a-z0-9.-]+(/[^\\s?#]*)?|flakehub:[^\\s]*)$'.",
     ),
     "surface-that-forgets": (8, "surfaces.mine.retention Input should be 'never'."),
     "surface-with-unknown-owner": (6, "surfaces.mine.owner names the owner 'nobody', who is not in owners."),
     "surface-without-role": (2, "surfaces.mine Unable to extract tag using discriminator 'role'."),
     "tab": (2, "found character '\\t' that cannot start any token."),
     "tagged-integer": (1, "holds a value that cannot be read: invalid literal for int() with base 10: 'x'."),
+    "trust-root-file-missing": (2, "trust_root_file cannot be read: missing.json."),
+    "trust-root-file-outside": (2, "trust_root_file leaves the catalogue's folder."),
+    "trust-root-is-no-json": (
+        2,
+        "trust_root is no Sigstore trusted root: JSON with the mediaType application/vnd.dev.sigstore.trustedroot+json;version=0.1.",  # noqa: E501 - one sentence
+    ),
+    "trust-root-of-another-kind": (
+        2,
+        "trust_root is no Sigstore trusted root: JSON with the mediaType application/vnd.dev.sigstore.trustedroot+json;version=0.1.",  # noqa: E501 - one sentence
+    ),
+    "trust-root-without-logs": (2, "trust_root names no tlogs, and without them nothing keyless verifies."),
     "two-documents": (2, "but found another document."),
     "unclosed": (4, "expected ',' or '}', but got ':'."),
     "unknown-key-at-top": (3, "ouputs is not a key that the catalogue knows."),
     "unknown-key-inside": (3, "owners.platform.colour is not a key that the catalogue knows."),
+    "user-without-password": (10, "surfaces.mine.credential user and password belong together."),
     "version-two": (2, "version Input should be 1."),
 }
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from flywheel_assets.adapters.evidence.folder import FolderEvidence
-from flywheel_assets.adapters.keys import DsseVerifier, key_file
+from flywheel_assets.adapters.signatures.keys import key_file
+from flywheel_assets.adapters.signatures.verifier import SignatureVerifier
 from flywheel_assets.domain.digests import EvidenceDigest
 from flywheel_assets.domain.errors import EvidenceCorruptError, EvidenceMissingError, EvidenceRolledBackError
 from flywheel_assets.ports import EvidenceStore, LogEntry
@@ -29,7 +30,7 @@ class Bench:
 
 
 def on_folder(folder: Path) -> Bench:
-    store = FolderEvidence(folder / "evidence", folder / "seen", key_file(folder / "key.pem"), DsseVerifier())
+    store = FolderEvidence(folder / "evidence", folder / "seen", key_file(folder / "key.pem"), SignatureVerifier())
 
     def blob(digest: EvidenceDigest) -> Path:
         return folder / "evidence/blobs/sha256" / digest.hex[:2] / digest.hex

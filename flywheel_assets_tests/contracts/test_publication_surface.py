@@ -1,31 +1,53 @@
-"""What every publication surface holds to: the durable Nix cache, the OCI layouts and the fake."""
+"""What every publication surface holds to: the durable Nix cache, OCI layouts and registries, and the fake."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
+from _pytest.mark import ParameterSet
 
+from flywheel_assets.adapters.http.client import HttpClient
+from flywheel_assets.adapters.nix.bucket import Bucket
 from flywheel_assets.adapters.nix.cache import NixCache
+from flywheel_assets.adapters.nix.cache_files import CacheFiles, DurableFiles
+from flywheel_assets.adapters.nix.durable import DurableFolder
+from flywheel_assets.adapters.nix.folder import CacheFolder
+from flywheel_assets.adapters.nix.narinfo import parse_narinfo
+from flywheel_assets.adapters.nix.remote import RemoteDurable, RemoteFiles
+from flywheel_assets.adapters.nix.shelf import narinfo_name
 from flywheel_assets.adapters.nix.signatures import NixSigningKey
 from flywheel_assets.adapters.nix.surface import NixCacheSurface
 from flywheel_assets.adapters.oci.layout import OciLayout
+from flywheel_assets.adapters.oci.repository import Repository
 from flywheel_assets.adapters.oci.source import OciStaging
-from flywheel_assets.adapters.oci.surface import OciLayoutSurface
-from flywheel_assets.domain.errors import NameTakenError, PublicationError, ReadError
+from flywheel_assets.adapters.oci.surface import OciSurface
+from flywheel_assets.domain.errors import AbsentError, NameTakenError, PublicationError, ReadError
 from flywheel_assets.domain.inspections import Reading, ReadState
-from flywheel_assets.domain.publications import Proof, Release
+from flywheel_assets.domain.limits import MIB
+from flywheel_assets.domain.publications import Release
 from flywheel_assets.ports import PublicationSurface
-from flywheel_assets_tests.adapters.nix.making import Cache, Made, closure, made, nar, release
-from flywheel_assets_tests.adapters.oci.images import PLATFORMS, blob_file, make_image, release_of
-from flywheel_assets_tests.fakes import FakeSurface
-
-PROOFS = (
-    Proof(name="provenance", predicate_type="p", envelope=b'{"payload":"cA=="}'),
-    Proof(name="vsa", predicate_type="v", envelope=b'{"payload":"dg=="}'),
+from flywheel_assets_tests.adapters.nix.making import Cache, Made, closure, made, nar, release, s3_environment
+from flywheel_assets_tests.adapters.oci.images import (
+    PLATFORMS,
+    PROOFS,
+    REPOSITORY,
+    blob_file,
+    envelopes,
+    layouts,
+    make_image,
+    release_of,
 )
+from flywheel_assets_tests.adapters.oci.registries import push, repositories, stored
+from flywheel_assets_tests.fakes import FakeSurface
+from flywheel_assets_tests.processes import Server
+from flywheel_assets_tests.servers import WebServer
+
 KEY = NixSigningKey.generate("release-1")
+Registries = Callable[[str], Any]
 
 
 def silent(_count: int) -> None:
@@ -55,29 +77,56 @@ def publish(surface: PublicationSurface, wanted: Release) -> None:
 
 
 def nix(folder: Path) -> Bench:
+    return nix_from_to(CacheFolder, DurableFolder(folder / "target"), folder)
+
+
+def nix_over_http(folder: Path, servers: Registries) -> Bench:
+    """From one place on a web server to another one, which takes PUT."""
+    server: WebServer = servers("nginx")
+
+    def source(path: Path) -> CacheFiles:
+        path.rename(server.folder / path.name)
+        return RemoteFiles(HttpClient(f"{server.url}/{path.name}"))
+
+    return nix_from_to(source, RemoteDurable(HttpClient(f"{server.url}/durable")), folder)
+
+
+def nix_in_s3(folder: Path, servers: Registries) -> Bench:
+    bucket: str = servers("s3_bucket")
+    for name, value in s3_environment(servers("s3").url).items():
+        servers("monkeypatch").setenv(name, value)
+    return nix_from_to(CacheFolder, Bucket(f"s3://{bucket}/durable"), folder)
+
+
+def nix_from_to(open_source: Callable[[Path], CacheFiles], target: DurableFiles, folder: Path) -> Bench:
     lib = made("lib")
     app = made("app", [lib.path])
     other = Made(app.path, nar(b"other"), app.references)
-    target = folder / "target"
 
     def surface(name: str, root: Made) -> NixCacheSurface:
         source = Cache(folder / name)
         source.add(lib)
         source.add(root)
-        return NixCacheSurface(target, NixCache(source.folder), KEY)
+        return NixCacheSurface(target, NixCache(open_source(source.folder)), KEY)
+
+    def narinfo(path: str) -> bytes | None:
+        try:
+            return target.read(narinfo_name(path), MIB)
+        except AbsentError:
+            return None
 
     def damage() -> None:
-        body = max((target / "nar").iterdir(), key=lambda path: path.name)
-        data = bytearray(body.read_bytes())
+        name = parse_narinfo(narinfo(app.path) or b"", app.path).url
+        data = bytearray(target.read(name, MIB))
         data[len(data) // 2] ^= 1
-        body.write_bytes(data)
+        target.put(name, bytes(data))
 
     return Bench(
         surface("source", app),
         release(closure(app, lib)),
         surface("rival", other),
         release(closure(other, lib)),
-        is_visible=lambda: bool(list(target.glob("*.narinfo"))),
+        is_visible=lambda: any(narinfo(path) for path in (app.path, lib.path)),
         damage=damage,
     )
 
@@ -85,22 +134,70 @@ def nix(folder: Path) -> Bench:
 def oci(folder: Path) -> Bench:
     image = make_image(folder / "staging")
     newer = make_image(folder / "staging", seed="newer")
-    surface = OciLayoutSurface(folder / "durable", OciStaging(folder / "staging"))
+    surface = OciSurface(layouts(folder / "durable"), OciStaging(layouts(folder / "staging")))
     layout = OciLayout(folder / "durable", "released/dashboard")
-
-    def damage() -> None:
-        path = blob_file(folder / "durable/released/dashboard", image.platforms[PLATFORMS[0]])
-        path.chmod(0o644)
-        path.write_bytes(path.read_bytes().replace(b"sha256", b"sha257", 1))
-
     return Bench(
         surface,
         release_of(image, "v1"),
         surface,
         release_of(newer, "v1"),
         is_visible=lambda: (layout.path / "index.json").exists() and layout.tag("v1") is not None,
-        damage=damage,
+        damage=lambda: harm(blob_file(layout.path, image.platforms[PLATFORMS[0]])),
     )
+
+
+def harm(*manifests: Path) -> None:
+    for manifest in manifests:
+        manifest.chmod(0o644)
+        manifest.write_bytes(manifest.read_bytes().replace(b"sha256", b"sha257", 1))
+
+
+def from_layouts_to(target: str) -> Callable[[Path, Registries], Bench]:
+    """Staging in a folder, published into a registry, read back by whoever may only pull."""
+
+    def bench(folder: Path, registries: Registries) -> Bench:
+        realm = urlsplit(registries("token_issuer").realm).netloc
+        return over_http(folder, registries(target), layouts(folder / "staging"), target, realm)
+
+    return bench
+
+
+def between(source: str, target: str) -> Callable[[Path, Registries], Bench]:
+    """Staging in one registry, published into another one, or into another repository of the same."""
+
+    def bench(folder: Path, registries: Registries) -> Bench:
+        staging = repositories(registries(source), f"{folder.name}/staging")
+        found = over_http(folder, registries(target), staging, target)
+        push(folder / "staging" / REPOSITORY, registries(source), f"{folder.name}/staging/{REPOSITORY}")
+        return found
+
+    return bench
+
+
+def over_http(
+    folder: Path, server: Server, staging: Callable[[str], Repository], target: str, realm: str = ""
+) -> Bench:
+    image, newer = (make_image(folder / "staging", seed=f"{folder}{each}") for each in "ab")
+    prefix, hosts = f"{folder.name}/durable", [realm] if realm else []
+    publisher = repositories(server, prefix, pusher=target.startswith("registry_with"), hosts=hosts)
+    consumer = repositories(server, prefix, pusher=target == "registry_with_basic", hosts=hosts)
+    surface = OciSurface(publisher, OciStaging(staging), consumer=consumer)
+    return Bench(
+        surface,
+        release_of(image, "v1"),
+        surface,
+        release_of(newer, "v1"),
+        is_visible=lambda: publisher("released/dashboard").tag("v1") is not None,
+        damage=lambda: harm(*stored(server, image.platforms[PLATFORMS[0]])),
+    )
+
+
+def from_registry_to_layouts(folder: Path, registries: Registries) -> Bench:
+    found = oci(folder)
+    push(folder / "staging" / REPOSITORY, registries("registry"), f"{folder.name}/staging/{REPOSITORY}")
+    staging = repositories(registries("registry"), f"{folder.name}/staging")
+    surface = OciSurface(layouts(folder / "durable"), OciStaging(staging))
+    return replace(found, surface=surface, rival_surface=surface)
 
 
 def fake(folder: Path) -> Bench:
@@ -117,9 +214,30 @@ def fake(folder: Path) -> Bench:
     )
 
 
-@pytest.fixture(params=[nix, oci, fake])
+def with_parts(name: str, make: Callable[[Path, Registries], Bench], *parts: str) -> ParameterSet:
+    return pytest.param(make, id=name, marks=pytest.mark.peer(*parts))
+
+
+REGISTRIES = [
+    with_parts("layouts to a registry", from_layouts_to("registry"), "docker-registry"),
+    with_parts("layouts to a registry with referrers", from_layouts_to("referrers_registry"), "olareg"),
+    with_parts("layouts to a registry with tokens", from_layouts_to("registry_with_token"), "docker-registry"),
+    with_parts("layouts to a registry with basic auth", from_layouts_to("registry_with_basic"), "docker-registry"),
+    with_parts("within a registry", between("registry", "registry"), "docker-registry"),
+    with_parts("within a registry with referrers", between("referrers_registry", "referrers_registry"), "olareg"),
+    with_parts("between registries", between("referrers_registry", "registry"), "docker-registry", "olareg"),
+    with_parts("a registry to layouts", from_registry_to_layouts, "docker-registry"),
+]
+NIX_SERVERS = [
+    with_parts("nix over http put", nix_over_http, "nginx"),
+    pytest.param(nix_in_s3, id="nix in s3"),
+]
+
+
+@pytest.fixture(params=[nix, oci, fake, *NIX_SERVERS, *REGISTRIES])
 def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Bench:
-    found: Bench = request.param(tmp_path)
+    needs_servers = request.param not in (nix, oci, fake)
+    found: Bench = request.param(tmp_path, *([request.getfixturevalue] if needs_servers else []))
     return found
 
 
@@ -169,7 +287,7 @@ def test_each_step_may_be_repeated(bench: Bench) -> None:
         bench.surface.reveal(plan)
     bench.publish()
     assert is_whole(bench.surface.read_back(bench.release, silent))
-    assert sorted(bench.surface.proofs(bench.release)) == sorted(proof.envelope for proof in PROOFS)
+    assert envelopes(bench.surface, bench.release) == sorted(proof.envelope for proof in PROOFS)
 
 
 def test_there_are_no_proofs_before_they_are_attached(bench: Bench) -> None:
@@ -224,4 +342,4 @@ def test_publishers_at_the_same_time_converge(bench: Bench) -> None:
         for done in [pool.submit(bench.publish) for _ in range(8)]:
             done.result()
     assert is_whole(bench.surface.read_back(bench.release, silent))
-    assert sorted(bench.surface.proofs(bench.release)) == sorted(proof.envelope for proof in PROOFS)
+    assert envelopes(bench.surface, bench.release) == sorted(proof.envelope for proof in PROOFS)

@@ -98,8 +98,8 @@ REASONS: dict[str, Reason] = {
     "key-untrusted": Reason(
         AUTHENTIC,
         TEMPORARILY,
-        "Only keys signed it that the catalogue does not hold.",
-        f"{REPEAT} If the key is right, add it under `keys`.",
+        "Only signers signed it that the catalogue does not hold.",
+        f"{REPEAT} If the signer is right, add it under `keys`.",
         LABELS,
     ),
     "key-not-for-builder": Reason(AUTHENTIC, TEMPORARILY, "The key may not speak for this builder.", REPEAT, BUILDER),
@@ -199,6 +199,7 @@ REASONS: dict[str, Reason] = {
     "body-too-large": Reason(BODY, PERMANENTLY, "A body is larger than declared or allowed.", INVESTIGATE, CACHE),
     "cache-unreadable": Reason(BODY, CANNOT, "The cache failed while it was read.", "Mend the cache.", CACHE),
     "cache-unauthorised": Reason(BODY, CANNOT, "The cache refused the reader.", "Give it a credential.", CACHE),
+    "cache-rate-limited": Reason(BODY, CANNOT, "The cache asks its readers to wait.", "No action needed.", CACHE),
     # validation_is_green
     "validation-failed": Reason(
         GREEN,

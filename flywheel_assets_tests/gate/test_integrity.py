@@ -60,6 +60,7 @@ def test_an_inspection_that_read_no_body_shows_none(found: tuple[Reading, ...]) 
         (ReadState.TOO_LARGE, (PERMANENTLY, "body-too-large")),
         (ReadState.UNREADABLE, (CANNOT, "cache-unreadable")),
         (ReadState.UNAUTHORISED, (CANNOT, "cache-unauthorised")),
+        (ReadState.RATE_LIMITED, (CANNOT, "cache-rate-limited")),
     ],
 )
 def test_a_body_that_could_not_be_read_whole_is_named_for_why(

@@ -98,8 +98,6 @@ def test_an_output_without_publication_has_no_durable_surface() -> None:
 def test_a_surface_that_this_version_cannot_serve_is_waited_for(url: str) -> None:
     bench = good().with_entry("surfaces", "durable-nix", protocol="flakehub", url=url)
     assert bench.says(SURFACE) == (WAITING, "surface-not-implemented")
-    remote = good().with_entry("surfaces", "durable-nix", url="https://cache.example")
-    assert remote.says(SURFACE) == (WAITING, "surface-not-implemented")
 
 
 @pytest.mark.parametrize("visibility", [Visibility.INTERNAL, Visibility.PRIVATE])

@@ -15,7 +15,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from flywheel_assets.adapters.evidence.folder import FolderEvidence
-from flywheel_assets.adapters.keys import DsseSigner, DsseVerifier, key_file
+from flywheel_assets.adapters.signatures.keys import DsseSigner, key_file
+from flywheel_assets.adapters.signatures.verifier import SignatureVerifier
 from flywheel_assets.catalog.models import Catalogue
 from flywheel_assets.domain.builds import BuildKey
 from flywheel_assets.domain.errors import FlywheelError
@@ -66,7 +67,7 @@ class Installation:
             self.home / "evidence",
             self.home / "checkpoints",
             key_file(self.home / "keys/verifier.pem"),
-            DsseVerifier(),
+            SignatureVerifier(),
         )
         return replace(flywheel, evidence=store, opened={})
 
@@ -166,7 +167,7 @@ def in_memory(*documents: str, catalogue: Catalogue | None = None) -> Memory:
             ("durable-nix", "attic-main"): surfaces["durable-nix"],
             ("ghcr", "oci-staging"): surfaces["ghcr"],
         },
-        verifier=DsseVerifier(),
+        verifier=SignatureVerifier(),
         verifier_signer=a_signer("verifier"),
         release_signer=a_signer("release"),
         clock=clock,

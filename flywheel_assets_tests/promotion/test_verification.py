@@ -4,15 +4,19 @@ import json
 import random
 import shutil
 import socket
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from flywheel_assets.domain.digests import EvidenceDigest
+from flywheel_assets.domain.envelopes import COSIGN_SIGNATURE, bundles_of
 from flywheel_assets.domain.errors import FlywheelError, InvalidInputError, ReadBackError, ReadError, SignatureError
+from flywheel_assets.domain.publications import Attached, Form
+from flywheel_assets.domain.statements import PAYLOAD_TYPE
 from flywheel_assets.promotion.verification import Verified, verify_reference
-from flywheel_assets.wiring import offline_reader
+from flywheel_assets.wiring import published_reader
 from flywheel_assets_tests.promotion.installation import (
     Installation,
     a_signer,
@@ -41,25 +45,37 @@ def reference(place: Installation, output: str) -> str:
 
 def verify(place: Installation, what: str, public_key: str | None = None) -> Verified:
     wanted = reference(place, what) if what in OUTPUTS else what
-    reader, verifier = offline_reader(wanted)
+    reader, verifier = published_reader(wanted)
     pem = public_key or (place.home / "keys/release.pub").read_text()
     return verify_reference(reader, verifier, pem, wanted, lambda count: None)
 
 
 def proofs(place: Installation, output: str) -> dict[str, Path]:
-    """The files of the proofs beside an artifact: its provenance and its summary."""
-    found = {}
+    """The files of the proofs beside an artifact that this project reads: its provenance and its summary, as signed."""
+    flywheel, found = published().open(), {}
+    envelopes = [flywheel.evidence.get(digest) for digest in publication_of(output).proofs[:2]]
     for path in place.home.joinpath("surfaces").rglob("*"):
-        if path.is_file():
-            try:
-                statement = statement_of(path.read_bytes())
-            except (ValueError, KeyError, TypeError):
-                continue
-            subject = statement["subject"][0]["digest"]["sha256"]
-            kind = "vsa" if "verification_summary" in statement["predicateType"] else "provenance"
-            found[f"{kind} {subject}"] = path
-    digest = publication_of(output).artifact_digest.hex
-    return {kind: found[f"{kind} {digest}"] for kind in ("vsa", "provenance")}
+        if path.is_file() and path.read_bytes() in envelopes:
+            is_summary = "verification_summary" in statement_of(path.read_bytes())["predicateType"]
+            found["vsa" if is_summary else "provenance"] = path
+    return {kind: found[kind] for kind in ("vsa", "provenance")}
+
+
+def is_for_cosign(data: bytes) -> bool:
+    """Whether a file of a layout is one of the forms that cosign reads, and checks itself."""
+    try:
+        document = json.loads(data)
+    except ValueError:
+        return False
+    layers = [layer.get("mediaType", "") for layer in document.get("layers", [])]
+    return (
+        "critical" in document
+        or "dsseEnvelope" in document
+        or document.get("signatures", [{}])[0].get("keyid") == ""
+        or document.get("architecture") == ""
+        or any("sigstore.bundle" in layer or "simplesigning" in layer for layer in layers)
+        or bool(layers and "subject" not in document and set(layers) == {"application/vnd.dsse.envelope.v1+json"})
+    )
 
 
 @pytest.mark.parametrize("output", OUTPUTS)
@@ -95,6 +111,7 @@ def test_a_tag_verifies_like_the_digest_that_it_names(place: Installation) -> No
 IRRELEVANT: dict[str, Callable[[str, bytes], bool]] = {
     "a lock that holds nothing": lambda name, data: ".flywheel" in name or not data,
     "the empty JSON that stands for a proof's configuration": lambda name, data: data == b"{}",
+    "what is there for cosign": lambda name, data: is_for_cosign(data),
     "the image of another workflow": lambda name, data: "/runner-dashboard/" in name,
     "the product of another reference": lambda name, data: False,
 }
@@ -140,7 +157,17 @@ MAY_HOLD = {
 }
 
 
-def test_a_flipped_byte_in_any_file_of_a_publication_is_noticed(place: Installation) -> None:
+@pytest.fixture
+def bare(place: Installation) -> Installation:
+    """Without the forms for cosign, in which the summary would be found whatever its own envelope is."""
+    for name, data in place.files("surfaces").items():
+        if is_for_cosign(data):
+            (place.home / name).unlink()
+    return place
+
+
+def test_a_flipped_byte_in_any_file_of_a_publication_is_noticed(bare: Installation) -> None:
+    place = bare
     chance = random.Random(20261123)  # noqa: S311 - the same bytes in every run
     tried: dict[str, int] = dict.fromkeys(OUTPUTS, 0)
     for name, data in place.files("surfaces").items():
@@ -167,7 +194,8 @@ def test_a_flipped_byte_in_any_file_of_a_publication_is_noticed(place: Installat
 
 
 @pytest.mark.parametrize("output", OUTPUTS)
-def test_every_position_of_the_summary_counts_but_the_hint_whose_key_it_is(place: Installation, output: str) -> None:
+def test_every_position_of_the_summary_counts_but_the_hint_whose_key_it_is(bare: Installation, output: str) -> None:
+    place = bare
     path = proofs(place, output)["vsa"]
     data = path.read_bytes()
     for position in range(0, len(data), 7):
@@ -178,7 +206,8 @@ def test_every_position_of_the_summary_counts_but_the_hint_whose_key_it_is(place
     assert holds(place, output)
 
 
-def test_a_file_that_is_gone_is_noticed(place: Installation) -> None:
+def test_a_file_that_is_gone_is_noticed(bare: Installation) -> None:
+    place = bare
     for name, data in place.files("surfaces").items():
         owners = [output for output in OUTPUTS if belongs(output, name)]
         if not owners or any(reason(name, data) for reason in IRRELEVANT.values()):
@@ -189,7 +218,40 @@ def test_a_file_that_is_gone_is_noticed(place: Installation) -> None:
     assert all(holds(place, output) for output in OUTPUTS)
 
 
+@pytest.mark.parametrize("output", ["harbor-map-image", "tide-clock-image"])
+def test_what_is_there_for_cosign_may_be_gone_or_broken(place: Installation, output: str) -> None:
+    touched = 0
+    for name, data in place.files("surfaces").items():
+        if belongs(output, name) and is_for_cosign(data):
+            (place.home / name).write_bytes(flipped(data, len(data) // 2))
+            touched += 1
+    assert touched == 2 * 3 + 3 + 2 * 2, "bundles with their manifests; the layers of .sig and .att; those with configs"
+    assert holds(place, output)
+
+
+@pytest.mark.parametrize("output", ["harbor-map-image", "tide-clock-image"])
+def test_the_summary_will_do_in_another_form_and_the_provenance_will_not(place: Installation, output: str) -> None:
+    found = proofs(place, output)
+    summary, provenance = found["vsa"].read_bytes(), found["provenance"].read_bytes()
+    found["vsa"].unlink()
+    verified = verify(place, output)
+    assert sorted(verified.envelopes) == ["provenance.dsse.json", "vsa.dsse.json"]
+    assert verified.envelopes["vsa.dsse.json"] != summary
+    assert statement_of(verified.envelopes["vsa.dsse.json"]) == statement_of(summary)
+    found["vsa"].write_bytes(summary)
+    found["provenance"].unlink()
+    with pytest.raises(ReadBackError, match="the provenance that the summary names is not beside it"):
+        verify(place, output)
+    found["provenance"].write_bytes(provenance)
+
+
 # Proofs
+
+
+@pytest.mark.parametrize("output", OUTPUTS)
+def test_a_consumer_may_keep_both_envelopes_as_they_were_signed(place: Installation, output: str) -> None:
+    files = {f"{kind}.dsse.json": path.read_bytes() for kind, path in proofs(place, output).items()}
+    assert verify(place, output).envelopes == files
 
 
 @pytest.mark.parametrize("output", OUTPUTS)
@@ -217,13 +279,14 @@ class Shelf:
     """ports.PublishedReader over the proofs of a publication, which tests exchange."""
 
     def __init__(self, place: Installation, output: str) -> None:
-        self._reader, self.verifier = offline_reader(reference(place, output))
+        self._reader, self.verifier = published_reader(reference(place, output))
         self.read = self._reader.read
         self.identity = self._reader.identity
         self.envelopes = {kind: path.read_bytes() for kind, path in proofs(place, output).items()}
+        self.beside: list[Attached] = []
 
-    def proofs(self) -> tuple[bytes, ...]:
-        return tuple(self.envelopes.values())
+    def proofs(self) -> tuple[Attached, ...]:
+        return (*self.beside, *(Attached(data=data) for data in self.envelopes.values()))
 
     def verify(self, pem: str) -> Verified:
         return verify_reference(self, self.verifier, pem, "it", lambda count: None)
@@ -304,6 +367,40 @@ def test_foreign_and_broken_proofs_beside_the_right_ones_do_no_harm(shelf: Shelf
     stranger = {"stranger": resigned(shelf.envelopes["vsa"], a_signer("stranger"), lambda statement: statement)}
     signed = {"signed": a_signer("release").sign(b"{}", "application/json")}
     shelf.envelopes = {**garbage, **stranger, **signed, **shelf.envelopes}
+    assert shelf.verify(KEY).bytes_read
+
+
+def test_other_forms_beside_the_right_ones_do_no_harm_whoever_signed_them(shelf: Shelf) -> None:
+    release, stranger = a_signer("release"), a_signer("stranger")
+    for signer in (release, stranger):
+        signature = b64encode(signer.sign_bytes(b"{}")).decode()
+        shelf.beside += [
+            Attached(data=bundles_of(signer.sign(b"{}", PAYLOAD_TYPE), "x")[0], form=Form.BUNDLE),
+            Attached(data=b"{}", form=Form.SIMPLE_SIGNING, annotations={COSIGN_SIGNATURE: signature}),
+            Attached(data=b"{}", form=Form.SIMPLE_SIGNING),
+            Attached(data=shelf.envelopes["vsa"], form=Form.SIMPLE_SIGNING),
+            Attached(data=b"\xff", form=Form.BUNDLE),
+        ]
+    assert shelf.verify(KEY).envelopes == {f"{kind}.dsse.json": data for kind, data in shelf.envelopes.items()}
+
+
+def test_a_summary_in_a_bundle_alone_will_do_and_says_so_in_the_name_of_its_file(shelf: Shelf) -> None:
+    (bundle,) = bundles_of(shelf.envelopes.pop("vsa"), "x")
+    shelf.beside = [Attached(data=bundle, form=Form.BUNDLE)]
+    assert shelf.verify(KEY).envelopes["vsa.sigstore.json"] == bundle
+    changed = json.loads(bundle)
+    payload = b64decode(changed["dsseEnvelope"]["payload"])
+    changed["dsseEnvelope"]["payload"] = b64encode(payload.replace(b"PASSED", b"PASSEd")).decode()
+    shelf.beside = [Attached(data=json.dumps(changed).encode(), form=Form.BUNDLE)]
+    with pytest.raises(SignatureError):
+        shelf.verify(KEY)
+
+
+def test_unsigned_evidence_that_the_summary_names_does_not_hide_the_provenance(shelf: Shelf) -> None:
+    bare = json.dumps(statement_of(shelf.envelopes["provenance"])).encode()
+    named = statement_of(shelf.envelopes["vsa"])["predicate"]["inputAttestations"]
+    change(shelf, inputAttestations=[{"uri": "x", "digest": {"sha256": EvidenceDigest.of(bare).hex}}, *named])
+    shelf.beside = [Attached(data=bare)]
     assert shelf.verify(KEY).bytes_read
 
 

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from flywheel_assets.adapters.bazel.disk_cache import matching_actions
+from flywheel_assets.adapters.bazel.cache import matching_actions
 from flywheel_assets.adapters.files import read_error
 from flywheel_assets.domain.artifacts import BazelFile, BazelOutputs
 from flywheel_assets.domain.digests import ActionDigest, CasDigest

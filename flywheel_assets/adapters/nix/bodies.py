@@ -7,7 +7,7 @@ import bz2
 import hashlib
 import lzma
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -38,26 +38,14 @@ class Body:
     detail: str = ""
 
 
-def read_body(
-    chunks: Iterable[bytes],
-    compression: str,
-    nar_size: int,
-    limits: Limits = DEFAULT_LIMITS,
-    *,
-    on_file: Sink | None = None,
-    on_nar: Sink | None = None,
-) -> Body:
-    """Read a NAR of ``nar_size`` declared bytes from the chunks of its file (1 MiB each at most).
-
-    ``on_file`` gets the file's bytes and ``on_nar`` the NAR's, as they come. Whatever ``chunks`` or a sink
-    raises passes through; what is wrong with the bytes themselves is the Body's state.
-    """
-    reader = _Reader(nar_size, limits, on_file, on_nar)
-    try:
-        reader.run(chunks, compression)
-    except _Stop as stop:
-        return reader.body(stop.state, stop.detail)
-    return reader.body(ReadState.READ)
+def read_body(chunks: Iterable[bytes], compression: str, nar_size: int, limits: Limits = DEFAULT_LIMITS) -> Body:
+    """Read a NAR of ``nar_size`` declared bytes from the chunks of its file. What ``chunks`` raises passes through."""
+    reader = BodyReader(compression, nar_size, limits)
+    if reader.is_open:
+        for chunk in chunks:
+            if not reader.feed(chunk):
+                break
+    return reader.end()
 
 
 class _Stop(Exception):  # noqa: N818 - not an error, and it never leaves this module
@@ -79,57 +67,84 @@ class _Decompressor(Protocol):
     def decompress(self, data: bytes, max_length: int = -1) -> bytes: ...
 
 
-class _Reader:
-    """The two running hashes, and what stops the reading."""
+class BodyReader:
+    """Reads one file as it comes, 1 MiB at a time at most. ``on_nar`` gets the NAR's bytes.
 
-    def __init__(self, nar_size: int, limits: Limits, on_file: Sink | None, on_nar: Sink | None) -> None:
-        self._declared = nar_size
-        self._limits = limits
-        self._on_file, self._on_nar = on_file, on_nar
+    What is wrong with the bytes is the Body's state; nothing is raised for it.
+    """
+
+    def __init__(
+        self, compression: str, nar_size: int, limits: Limits = DEFAULT_LIMITS, on_nar: Sink | None = None
+    ) -> None:
+        self._compression, self._declared, self._limits, self._on_nar = compression, nar_size, limits, on_nar
+        # A stream of empty frames has no output to bound: the file is bounded by what an honest one can need.
+        self._most = nar_size + nar_size // 8 + MIB
         self._file, self._nar = hashlib.sha256(), hashlib.sha256()
         self._file_size = self._nar_size = 0
+        self._frame: _Decompressor | None = None
+        self._trailing = False
+        self._stop = self._refused()
 
-    def run(self, chunks: Iterable[bytes], compression: str) -> None:
-        """Read to the end, or raise _Stop."""
-        if self._declared > self._limits.nar_bytes:
-            problem = f"{self._declared:,} bytes declared, over {self._limits.nar_bytes:,}"
-            raise _Stop(ReadState.TOO_LARGE, problem)
-        if compression not in COMPRESSIONS:
-            problem = f"compression {compression[:40]!r} is none of {', '.join(COMPRESSIONS)}"
-            raise _Stop(ReadState.MALFORMED, problem)
-        filed = self._filed(chunks)
-        for piece in filed if compression == "none" else self._decoded(filed, compression):
-            self._take(piece)
-        if self._file_size == 0:
-            raise _Stop(ReadState.EMPTY, "the file holds no byte at all")
-        if self._nar_size < self._declared:
-            raise _Stop(ReadState.TRUNCATED, f"{self._nar_size:,} of {self._declared:,} declared bytes")
+    @property
+    def is_open(self) -> bool:
+        """Whether more of the file is of any use."""
+        return self._stop is None
 
-    def body(self, state: ReadState, detail: str = "") -> Body:
-        """What was read so far."""
+    def feed(self, chunk: bytes) -> bool:
+        """Take the next bytes of the file; False when there is no use in more."""
+        if self._stop is None:
+            try:
+                self._take_file(chunk)
+            except _Stop as stop:
+                self._stop = stop
+        return self._stop is None
+
+    def end(self) -> Body:
+        """What the file was, all of it fed or as far as it was of use."""
+        stop = self._stop or self._unfinished()
         return Body(
-            state=state,
+            state=stop.state if stop else ReadState.READ,
             file_hash=FileHash.from_hex(self._file.hexdigest()),
             file_size=self._file_size,
             nar_hash=NarHash.from_hex(self._nar.hexdigest()),
             nar_size=self._nar_size,
-            detail=detail,
+            detail=stop.detail if stop else "",
         )
 
-    def _filed(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
-        # A stream of empty frames has no output to bound: the file is bounded by what an honest one can need.
-        most = self._declared + self._declared // 8 + MIB
-        for chunk in chunks:
-            self._file_size += len(chunk)
-            if self._file_size > most:
-                problem = f"the file is over {most:,} bytes for a NAR of {self._declared:,}"
-                raise _Stop(ReadState.TOO_LARGE, problem)
-            self._file.update(chunk)
-            if self._on_file:
-                self._on_file(chunk)
-            yield chunk
+    def _refused(self) -> _Stop | None:
+        if self._declared > self._limits.nar_bytes:
+            problem = f"{self._declared:,} bytes declared, over {self._limits.nar_bytes:,}"
+            return _Stop(ReadState.TOO_LARGE, problem)
+        if self._compression not in COMPRESSIONS:
+            problem = f"compression {self._compression[:40]!r} is none of {', '.join(COMPRESSIONS)}"
+            return _Stop(ReadState.MALFORMED, problem)
+        return None
 
-    def _take(self, piece: bytes) -> None:
+    def _unfinished(self) -> _Stop | None:
+        """Why the file is no whole one, now that it has ended."""
+        if self._file_size == 0:
+            return _Stop(ReadState.EMPTY, "the file holds no byte at all")
+        if self._frame is not None and not self._frame.eof:
+            if self._trailing:
+                return _Stop(ReadState.UNDECODABLE, f"bytes after the last complete {self._compression} frame")
+            problem = f"the {self._compression} frame ends early, after {self._nar_size:,} bytes"
+            return _Stop(ReadState.TRUNCATED, problem)
+        if self._nar_size < self._declared:
+            return _Stop(ReadState.TRUNCATED, f"{self._nar_size:,} of {self._declared:,} declared bytes")
+        return None
+
+    def _take_file(self, chunk: bytes) -> None:
+        self._file_size += len(chunk)
+        if self._file_size > self._most:
+            problem = f"the file is over {self._most:,} bytes for a NAR of {self._declared:,}"
+            raise _Stop(ReadState.TOO_LARGE, problem)
+        self._file.update(chunk)
+        if self._compression == "none":
+            self._take_nar(chunk)
+        else:
+            self._decode(chunk)
+
+    def _take_nar(self, piece: bytes) -> None:
         self._nar_size += len(piece)
         if self._nar_size > self._declared:
             problem = f"more than the {self._declared:,} declared bytes come out of it"
@@ -138,26 +153,17 @@ class _Reader:
         if self._on_nar:
             self._on_nar(piece)
 
-    def _decoded(self, chunks: Iterator[bytes], compression: str) -> Iterator[bytes]:
-        """Decompressed pieces. Several frames in a row are one body: Attic serves one frame per chunk."""
-        frame = _decompressor(compression, self._limits)
-        fed = trailing = False
-        for chunk in chunks:
-            pending = chunk
-            while pending:
-                if frame.eof:
-                    frame = _decompressor(compression, self._limits)
-                    trailing = self._nar_size == self._declared
-                fed = True
-                yield from self._inflated(frame, pending, compression)
-                pending = frame.unused_data if frame.eof else b""
-        if fed and not frame.eof:
-            if trailing:
-                raise _Stop(ReadState.UNDECODABLE, f"bytes after the last complete {compression} frame")
-            problem = f"the {compression} frame ends early, after {self._nar_size:,} bytes"
-            raise _Stop(ReadState.TRUNCATED, problem)
+    def _decode(self, chunk: bytes) -> None:
+        """Decompress. Several frames in a row are one body: Attic serves one frame per chunk."""
+        pending = chunk
+        while pending:
+            if self._frame is None or self._frame.eof:
+                self._trailing = self._frame is not None and self._nar_size == self._declared
+                self._frame = _decompressor(self._compression, self._limits)
+            self._inflate(self._frame, pending)
+            pending = self._frame.unused_data if self._frame.eof else b""
 
-    def _inflated(self, frame: _Decompressor, data: bytes, compression: str) -> Iterator[bytes]:
+    def _inflate(self, frame: _Decompressor, data: bytes) -> None:
         """All that ``data`` gives, in pieces of at most CHUNK and one byte past the declared size at most."""
         pending = data
         while True:
@@ -165,16 +171,16 @@ class _Reader:
             try:
                 piece = frame.decompress(pending, room)
             except _DECODE_ERRORS as error:
-                raise _Stop(ReadState.UNDECODABLE, self._undecodable(compression, error)) from error
+                raise _Stop(ReadState.UNDECODABLE, self._undecodable(error)) from error
             pending = b""
             if piece:
-                yield piece
+                self._take_nar(piece)
             if frame.eof or not piece:
                 return
 
-    def _undecodable(self, compression: str, error: BaseException) -> str:
+    def _undecodable(self, error: BaseException) -> str:
         window = f"windows over 2^{self._limits.zstd_window_log} bytes are refused"
-        return f"not {compression}, after {self._nar_size:,} bytes ({window}): {error}"[:400]
+        return f"not {self._compression}, after {self._nar_size:,} bytes ({window}): {error}"[:400]
 
 
 def _decompressor(compression: str, limits: Limits) -> _Decompressor:

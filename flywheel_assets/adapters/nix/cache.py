@@ -1,18 +1,19 @@
-"""A Nix binary cache in a folder, read and never believed: every body is hashed, every narinfo compared.
+"""A Nix binary cache, read and never believed: every body is hashed, every narinfo compared.
 
 Source: the Nix manual, "Local binary cache store" and "Serving a Nix store via HTTP", for the layout.
 """
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
 from flywheel_assets.adapters.files import one_at_a_time, reporting
 from flywheel_assets.adapters.nix.bodies import read_body
+from flywheel_assets.adapters.nix.cache_files import CACHE_INFO, CacheFiles
 from flywheel_assets.adapters.nix.closure import Expected, members, nix_closure, vouched
-from flywheel_assets.adapters.nix.folder import cache_folder, relative_name
+from flywheel_assets.adapters.nix.folder import CacheFolder
 from flywheel_assets.adapters.nix.narinfo import NarInfo, parse_narinfo
+from flywheel_assets.adapters.nix.parallel import in_parallel
 from flywheel_assets.adapters.nix.readings import failed, judged
 from flywheel_assets.adapters.nix.signatures import public_key
 from flywheel_assets.domain.artifacts import Artifact
@@ -22,13 +23,11 @@ from flywheel_assets.domain.limits import DEFAULT_LIMITS, Limits
 from flywheel_assets.domain.names import store_path_hash
 from flywheel_assets.ports import Progress
 
-CACHE_INFO = "nix-cache-info"
-WORKERS = 4
 _REMEDY = "Point the catalogue at a Nix binary cache."
 
 
 class NixCache:
-    """``ports.SourceCache`` over a folder as ``nix copy --to file://…`` writes it.
+    """``ports.SourceCache`` over the files of a cache; a path is short for those of a folder.
 
     ``upstream_keys`` are the Nix public keys (``name:base64``) that may speak for paths which a receipt does
     not list. With ``members_are_signed`` the receipt's members too must be signed by one of them, as a
@@ -37,7 +36,7 @@ class NixCache:
 
     def __init__(
         self,
-        folder: Path,
+        files: CacheFiles | Path,
         upstream_keys: tuple[str, ...] = (),
         limits: Limits = DEFAULT_LIMITS,
         store_dir: str = "/nix/store",
@@ -46,11 +45,16 @@ class NixCache:
     ) -> None:
         for key in upstream_keys:
             public_key(key)
-        self._folder = cache_folder(folder)
+        self._files = CacheFolder(files) if isinstance(files, Path) else files
         self._keys = upstream_keys
         self._limits = limits
         self._store_dir = store_dir
         self._members_are_signed = members_are_signed
+
+    @property
+    def threads(self) -> int:
+        """How many paths at a time are worth it."""
+        return self._files.threads
 
     def inspect(self, artifact: Artifact, progress: Progress) -> tuple[Reading, ...]:
         """One reading per path of the closure, sorted by path; ``progress`` gets bytes of files, one call at a time.
@@ -63,25 +67,24 @@ class NixCache:
         except (ReadError, InvalidInputError) as error:
             return tuple(failed(path, wanted[path], error) for path in sorted(wanted))
         readings: dict[str, Reading] = {}
-        with ThreadPoolExecutor(WORKERS, "nix-cache") as pool:
-            read = partial(self._read, one_at_a_time(progress))
-            while wanted:
-                room = self._limits.closure_members - len(readings)
-                wave = sorted(wanted)
-                following: set[str] = set()
-                for reading, references in pool.map(read, wave[:room], [wanted[path] for path in wave[:room]]):
-                    readings[reading.member] = reading
-                    following.update(references)
-                if len(wave) > room:
-                    readings[wave[room]] = self._one_too_many(wave[room])
-                    break
-                wanted = dict.fromkeys(following - readings.keys())
+        read = partial(self._read, one_at_a_time(progress))
+        while wanted:
+            room = self._limits.closure_members - len(readings)
+            wave = sorted(wanted.items())
+            following: set[str] = set()
+            for reading, references in in_parallel(read, wave[:room], self.threads):
+                readings[reading.member] = reading
+                following.update(references)
+            if len(wave) > room:
+                readings[wave[room][0]] = self._one_too_many(wave[room][0])
+                break
+            wanted = dict.fromkeys(following - readings.keys())
         return tuple(readings[path] for path in sorted(readings))
 
     def check_store_dir(self) -> None:
         """Raises ReadError, or InvalidInputError when the cache is for another store folder or does not say."""
-        document = str(self._folder.path / CACHE_INFO)
-        text = self._folder.read(CACHE_INFO, self._limits.narinfo_bytes).decode("utf-8", "replace")
+        document = f"{self._files.place}/{CACHE_INFO}"
+        text = self._files.read(CACHE_INFO, self._limits.narinfo_bytes).decode("utf-8", "replace")
         found = [line.partition(": ")[2].strip() for line in text.splitlines() if line.startswith("StoreDir: ")]
         if found != [self._store_dir]:
             problem = f"is {' and '.join(found) or 'not there'}, and has to be {self._store_dir}"
@@ -90,16 +93,17 @@ class NixCache:
     def look_up(self, path: str) -> NarInfo:
         """What the cache's index says of ``path``. Raises ReadError or InvalidInputError."""
         name = f"{store_path_hash(path)}.narinfo"
-        data = self._folder.read(name, self._limits.narinfo_bytes)
-        return parse_narinfo(data, str(self._folder.path / name), self._limits)
+        data = self._files.read(name, self._limits.narinfo_bytes)
+        return parse_narinfo(data, f"{self._files.place}/{name}", self._limits)
 
     def open_nar(self, path: str) -> tuple[NarInfo, Iterator[bytes]]:
         """The narinfo and its file in chunks. Raises ReadError or InvalidInputError, the chunks too."""
         info = self.look_up(path)
-        return info, self._folder.chunks(relative_name(info.url, str(self._folder.path)))
+        return info, self._files.chunks(self._files.located(info.url, f"the narinfo of {path}"))
 
-    def _read(self, progress: Progress, path: str, expected: Expected | None) -> tuple[Reading, tuple[str, ...]]:
-        """The reading of one path, and the references to follow from it. ``expected`` is None for upstream's."""
+    def _read(self, progress: Progress, wanted_path: tuple[str, Expected | None]) -> tuple[Reading, tuple[str, ...]]:
+        """The reading of one path, and the references to follow from it. What is expected is None for upstream's."""
+        path, expected = wanted_path
         try:
             info, chunks = self.open_nar(path)
             asked = expected is None or self._members_are_signed

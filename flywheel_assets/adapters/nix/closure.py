@@ -4,7 +4,7 @@ The receipt speaks for its members, references included. A path that it does not
 signature of a trusted upstream cache, and by nothing else.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 
@@ -80,8 +80,10 @@ def differences(info: NarInfo, expected: Expected) -> tuple[str, ...]:
     return tuple(found)
 
 
-def whole_closure(closure: NixClosure, vouch: Callable[[str], Expected], limits: Limits) -> dict[str, Expected]:
-    """Every path that the root refers to, by path; ``vouch`` answers for those that the receipt does not list.
+def whole_closure(
+    closure: NixClosure, vouch: Callable[[Sequence[str]], Sequence[Expected]], limits: Limits
+) -> dict[str, Expected]:
+    """Every path that the root refers to, by path; ``vouch`` answers, in order, for those that no receipt lists.
 
     Raises PublicationError when that is more than the limits allow, or when the receipt lists a path that the
     root does not refer to (it would be published with nothing that asks for it); and what ``vouch`` raises.
@@ -92,8 +94,9 @@ def whole_closure(closure: NixClosure, vouch: Callable[[str], Expected], limits:
     while pending:
         if len(found) + len(pending) > limits.closure_members:
             raise PublicationError(f"{closure.root} refers to over {limits.closure_members:,} paths.")
-        for path in sorted(pending):
-            found[path] = listed.get(path) or vouch(path)
+        found.update((path, listed[path]) for path in pending if path in listed)
+        unlisted = sorted(pending - listed.keys())
+        found.update(zip(unlisted, vouch(unlisted), strict=True))
         pending = {name for path in pending for name in found[path].references} - found.keys()
     strangers = sorted(listed.keys() - found.keys())
     if strangers:
@@ -106,11 +109,15 @@ def whole_closure(closure: NixClosure, vouch: Callable[[str], Expected], limits:
 
 def in_reference_order(paths: Mapping[str, Expected]) -> tuple[Expected, ...]:
     """Each path after those that it refers to, the root last. PublicationError when paths refer in a circle."""
-    graph: dict[str, Iterable[str]] = {path: sorted(set(paths[path].references) - {path}) for path in sorted(paths)}
     try:
-        return tuple(paths[path] for path in TopologicalSorter(graph).static_order())
+        return tuple(paths[path] for path in reference_graph(paths).static_order())
     except CycleError as error:
         around = " -> ".join(error.args[1][:4])
         raise PublicationError(
             f"Store paths refer to each other in a circle, which Nix never makes: {around}."
         ) from error
+
+
+def reference_graph(paths: Mapping[str, Expected]) -> TopologicalSorter[str]:
+    """What refers to what, but for references of paths to themselves."""
+    return TopologicalSorter({path: sorted(set(paths[path].references) - {path}) for path in sorted(paths)})

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from flywheel_assets.adapters.files import Folder
+from flywheel_assets.adapters.nix.cache_files import LOCAL_THREADS
 from flywheel_assets.domain.errors import InvalidInputError
 
 REMEDY = "Copy the path into the cache again with `nix copy`."
@@ -11,9 +12,22 @@ _STEP = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+=-]{0,199}")
 _MOST_STEPS = 4
 
 
-def cache_folder(path: Path) -> Folder:
-    """The files of the cache in ``path``."""
-    return Folder(path, remedy=REMEDY)
+class CacheFolder(Folder):
+    """``CacheFiles`` in a folder, as ``nix copy --to file://…`` writes it."""
+
+    threads = LOCAL_THREADS
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, remedy=REMEDY)
+
+    @property
+    def place(self) -> str:
+        """``file://`` and the absolute path."""
+        return f"file://{self.path}"
+
+    def located(self, url: str, document: str) -> str:
+        """``url`` when it names a file below the folder; InvalidInputError otherwise."""
+        return relative_name(url, document)
 
 
 def relative_name(url: str, document: str) -> str:

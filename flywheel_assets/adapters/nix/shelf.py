@@ -1,13 +1,10 @@
-"""The narinfos of a durable cache, visible and staged, held against what each path must be.
-
-A staged narinfo lies in ``.staged`` and says where a NAR was copied to; it bears no release signature and no
-consumer asks for it. So a run that was interrupted goes on where the last one stopped.
-"""
+"""The narinfos of a durable cache, held against what each path must be, and written signed by the release key."""
 
 from dataclasses import replace
 
+from flywheel_assets.adapters.nix.cache_files import DurableFiles
 from flywheel_assets.adapters.nix.closure import Expected, differences, signatures
-from flywheel_assets.adapters.nix.durable import DurableFolder
+from flywheel_assets.adapters.nix.copying import Filed
 from flywheel_assets.adapters.nix.folder import relative_name
 from flywheel_assets.adapters.nix.narinfo import NarInfo, parse_narinfo, render_narinfo
 from flywheel_assets.adapters.nix.signatures import NixSigningKey
@@ -15,20 +12,18 @@ from flywheel_assets.domain.errors import AbsentError, InvalidInputError, NameTa
 from flywheel_assets.domain.limits import Limits
 from flywheel_assets.domain.names import STORE_PATH, store_path_hash
 
-STAGED = ".staged"
-
 
 class Shelf:
-    """Narinfos in ``folder``, signed with ``key``."""
+    """Narinfos in ``files``, signed with ``key``."""
 
-    def __init__(self, folder: DurableFolder, key: NixSigningKey, limits: Limits) -> None:
-        self._folder, self._key, self._limits = folder, key, limits
+    def __init__(self, files: DurableFiles, key: NixSigningKey, limits: Limits) -> None:
+        self._files, self._key, self._limits = files, key, limits
 
-    def narinfo(self, path: str, *, staged: bool = False) -> NarInfo:
+    def narinfo(self, path: str) -> NarInfo:
         """The narinfo of ``path`` as it lies there. Raises ReadError or InvalidInputError."""
-        name = _staged_name(path) if staged else _name(path)
-        data = self._folder.read(name, self._limits.narinfo_bytes)
-        return parse_narinfo(data, str(self._folder.path / name), self._limits)
+        name = narinfo_name(path)
+        data = self._files.read(name, self._limits.narinfo_bytes)
+        return parse_narinfo(data, f"{self._files.place}/{name}", self._limits)
 
     def visible(self, expected: Expected) -> NarInfo | None:
         """What consumers see; None when there is none, NameTakenError when it says something else."""
@@ -47,28 +42,10 @@ class Shelf:
             )
         return info
 
-    def staged(self, expected: Expected) -> NarInfo | None:
-        """The narinfo of a NAR that was copied, for exactly this content; None when it has to be copied."""
-        try:
-            info = self.narinfo(expected.path, staged=True)
-        except (AbsentError, InvalidInputError):
-            return None
-        same = not differences(info, expected) and info.references == expected.references
-        return info if same and self.has_file(info) else None
-
-    def stage(self, info: NarInfo) -> None:
-        """Remember where a NAR was copied to. Raises PublicationError."""
-        # Not synced: where it is lost or empty, the NAR is only copied once more.
-        self._folder.put(_staged_name(info.store_path), render_narinfo(info), synced=False)
-
-    def forget(self, path: str) -> None:
-        """Drop the staged narinfo of what is visible now, if there is one. Raises PublicationError."""
-        self._folder.remove(_staged_name(path))
-
     def has_file(self, info: NarInfo) -> bool:
         """Whether the file that ``info`` names is there with its size. Raises ReadError, but for absence."""
         try:
-            return self._folder.size(relative_name(info.url, info.store_path)) == info.file_size
+            return self._files.size(relative_name(info.url, info.store_path)) == info.file_size
         except (AbsentError, InvalidInputError):
             return False
 
@@ -76,46 +53,49 @@ class Shelf:
         """Whether the release key signed it."""
         return bool(signatures(info, (self._key.public_text,)))
 
-    def reveal(self, expected: Expected, deriver: str | None) -> None:
-        """Make the narinfo visible, unless it is so already.
+    def reveal(self, expected: Expected, filed: Filed | None, deriver: str | None) -> None:
+        """Make the narinfo visible, unless it is so already. ``filed`` is the NAR's file, if it was copied just now.
 
         Raises PublicationError when the NAR is not there, NameTakenError as ``visible``.
         """
+        name, copied = narinfo_name(expected.path), _described(expected, filed) if filed else None
+        if copied and self._files.put_once(name, self._signed(expected, copied, deriver)):
+            return
+        # Somebody was there before, with the same content or ``visible`` raises. Its signatures stay, for consumers
+        # that trust another key.
         there = self.visible(expected)
-        copied = self._complete(there) or self.staged(expected)
-        if copied is None:
-            # Since the first look another publisher may have revealed it, and dropped what was staged.
-            there = self.visible(expected)
-            copied = self._complete(there)
+        if there is not None and self.has_file(there):
+            if self.is_signed(there):
+                return
+            copied = there
         if copied is None:
             raise PublicationError(f"The NAR of {expected.path} is not on the surface: copy it first.")
-        if copied is not there or not self.is_signed(copied):
-            self._write(expected, copied, deriver, there)
+        self._files.put(name, self._signed(expected, copied, deriver, there.sigs if there else ()))
 
-    def _complete(self, there: NarInfo | None) -> NarInfo | None:
-        return there if there is not None and self.has_file(there) else None
-
-    def _write(self, expected: Expected, copied: NarInfo, deriver: str | None, there: NarInfo | None) -> None:
-        # Signatures that are there already are of the same content, for consumers that trust another key.
-        sigs = (self._key.sign(expected.fingerprint), *expected.sigs, *(there.sigs if there else ()))
-        info = replace(
-            copied,
+    def _signed(self, expected: Expected, info: NarInfo, deriver: str | None, sigs: tuple[str, ...] = ()) -> bytes:
+        signed = replace(
+            info,
             references=expected.references,
-            sigs=tuple(dict.fromkeys(sigs)),
+            sigs=tuple(dict.fromkeys((self._key.sign(expected.fingerprint), *expected.sigs, *sigs))),
             deriver=deriver if deriver and STORE_PATH.fullmatch(deriver) else None,
             ca=None,
         )
-        name = _name(expected.path)
-        if there is not None:
-            self._folder.put(name, render_narinfo(info))
-        elif not self._folder.put_once(name, render_narinfo(info)):
-            # Another publisher came between: it must have written the same content, and its signature stays.
-            self._write(expected, copied, deriver, self.visible(expected))
+        return render_narinfo(signed)
 
 
-def _name(path: str) -> str:
+def _described(expected: Expected, filed: Filed) -> NarInfo:
+    return NarInfo(
+        store_path=expected.path,
+        url=filed.name,
+        compression=filed.compression,
+        file_hash=filed.hash,
+        file_size=filed.size,
+        nar_hash=expected.nar_hash,
+        nar_size=expected.nar_size,
+        references=expected.references,
+    )
+
+
+def narinfo_name(path: str) -> str:
+    """The name of the narinfo of ``path``."""
     return f"{store_path_hash(path)}.narinfo"
-
-
-def _staged_name(path: str) -> str:
-    return f"{STAGED}/{_name(path)}"

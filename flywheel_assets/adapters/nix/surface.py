@@ -1,62 +1,77 @@
-"""A durable Nix cache in a folder of one's own, as a publication surface that copies.
+"""A durable Nix cache of one's own, in a folder, in S3 or on a web server, as a publication surface that copies.
 
-What a consumer can ask for by name is ``<hash>.narinfo``; everything before those is invisible: NARs under the
-hash of their file, staged narinfos, proofs in ``attestations``. Each step looks at what is there and does the
-rest, so any of them can be interrupted anywhere and run again.
+What a consumer can ask for by name is ``<hash>.narinfo``; everything before those is invisible: NARs under the hash
+of their file, proofs in ``attestations``. Each step looks at what is there and does the rest, so any of them can be
+interrupted anywhere and run again.
 """
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
 from flywheel_assets.adapters.files import one_at_a_time
-from flywheel_assets.adapters.nix.cache import CACHE_INFO, WORKERS, NixCache
+from flywheel_assets.adapters.http.retrying import patiently
+from flywheel_assets.adapters.nix.cache import NixCache
+from flywheel_assets.adapters.nix.cache_files import CACHE_INFO, CacheFiles, DurableFiles
 from flywheel_assets.adapters.nix.closure import (
     Expected,
     in_reference_order,
     nix_closure,
+    reference_graph,
     vouched,
     whole_closure,
 )
-from flywheel_assets.adapters.nix.copying import copy_nar
+from flywheel_assets.adapters.nix.copying import Filed, copy_nar
 from flywheel_assets.adapters.nix.durable import DurableFolder
-from flywheel_assets.adapters.nix.published import ATTESTATIONS, attestations, surface_reference
-from flywheel_assets.adapters.nix.shelf import STAGED, Shelf
+from flywheel_assets.adapters.nix.narinfo import NarInfo
+from flywheel_assets.adapters.nix.parallel import each_after_its_references, in_parallel
+from flywheel_assets.adapters.nix.published import ATTESTATIONS, attestations, proof_name, surface_reference
+from flywheel_assets.adapters.nix.shelf import Shelf
 from flywheel_assets.adapters.nix.signatures import NixSigningKey, public_key
+from flywheel_assets.domain.artifacts import Artifact
 from flywheel_assets.domain.errors import AbsentError, InvalidInputError, LimitExceededError, PublicationError
 from flywheel_assets.domain.inspections import Reading
 from flywheel_assets.domain.limits import DEFAULT_LIMITS, Limits
 from flywheel_assets.domain.names import store_path_hash
-from flywheel_assets.domain.publications import Plan, Proof, Release
+from flywheel_assets.domain.publications import Attached, Plan, Proof, Release
 from flywheel_assets.ports import Progress
 
 _CACHE_INFO_TEXT = b"StoreDir: /nix/store\nWantMassQuery: 1\nPriority: 30\n"
+_NARS = "nar"
+# A body that broke off is read once more; opening has a patience of its own.
+_COPY_ATTEMPTS = 2
 
 
 class NixCacheSurface:
-    """``ports.PublicationSurface`` over a durable folder.
+    """``ports.PublicationSurface`` over the files of a durable cache; a path is short for those of a folder.
 
     ``signing_key`` is the release key, whose signature consumers demand. ``upstream_keys`` may speak for paths
-    that a receipt does not list; their signatures are published along. Raises UsageError for a key that is none.
+    that a receipt does not list; their signatures are published along. ``consumer`` is how others read the same
+    cache, if not as this pipeline does. Raises UsageError for a key that is none.
     """
 
     def __init__(
         self,
-        target: Path,
+        target: DurableFiles | Path,
         source: NixCache,
         signing_key: NixSigningKey,
         limits: Limits = DEFAULT_LIMITS,
         upstream_keys: tuple[str, ...] = (),
+        *,
+        consumer: CacheFiles | None = None,
     ) -> None:
         for key in upstream_keys:
             public_key(key)
-        self._target = DurableFolder(target)
+        self._target: DurableFiles = DurableFolder(target) if isinstance(target, Path) else target
         self._shelf = Shelf(self._target, signing_key, limits)
-        self._consumer = NixCache(target, (signing_key.public_text,), limits, members_are_signed=True)
+        self._reader = consumer or self._target
+        self._consumer = NixCache(self._reader, (signing_key.public_text,), limits, members_are_signed=True)
         self._source = source
         self._limits = limits
         self._upstream_keys = upstream_keys
+        # What plan found out about the closure, for the steps after it.
+        self._planned: tuple[Artifact, dict[str, Expected]] | None = None
+        self._copied: dict[str, Filed] = {}
 
     def plan(self, release: Release) -> Plan:
         """What is wanted minus what is present: ``missing`` NARs to copy, ``names`` whose narinfo to write.
@@ -65,17 +80,18 @@ class NixCacheSurface:
         target cannot be read, PublicationError when a path is neither in the receipt nor vouched for upstream.
         """
         self._check_store_dir()
-        paths = self._closure(release)
+        paths = whole_closure(nix_closure(release.artifact), self._vouch_all, self._limits)
+        self._planned = release.artifact, paths
         order = in_reference_order(paths)
-        there = {each.path: self._shelf.visible(each) for each in order}
-        missing = {path for path, info in there.items() if info is None or not self._shelf.has_file(info)}
-        signed = {path for path, info in there.items() if info is not None and self._shelf.is_signed(info)}
+        present = in_parallel(self._present, order, self._threads)
+        found = {each.path: info for each, info in zip(order, present, strict=True)}
+        missing = {path for path, info in found.items() if info is None}
         return Plan(
             release=release,
-            reference=surface_reference(self._target.path, nix_closure(release.artifact).root),
+            reference=surface_reference(self._target.place, nix_closure(release.artifact).root),
             missing=tuple(sorted(missing)),
             present=tuple(sorted(paths.keys() - missing)),
-            names=tuple(each.path for each in order if each.path in missing or each.path not in signed),
+            names=tuple(path for path, info in found.items() if info is None or not self._shelf.is_signed(info)),
         )
 
     def copy(self, plan: Plan, progress: Progress) -> None:
@@ -85,29 +101,28 @@ class NixCacheSurface:
         approved ones or cannot be written.
         """
         paths = self._closure(plan.release)
-        self._target.make("nar", STAGED)
-        self._target.sweep()
+        self._target.prepare(_NARS)
         copy = partial(self._copy_one, one_at_a_time(progress))
-        with ThreadPoolExecutor(WORKERS, "nix-copy") as pool:
-            for _ in pool.map(copy, [paths[path] for path in plan.missing]):
-                pass
-        self._target.sync("nar", STAGED)
+        # The largest first: nothing is left to do beside one that comes last.
+        missing = sorted((paths[path] for path in plan.missing), key=lambda each: -each.nar_size)
+        self._copied.update(in_parallel(copy, missing, self._threads))
+        self._target.settle()
 
     def attach(self, plan: Plan, proofs: Sequence[Proof]) -> None:
-        """Put each proof to ``attestations/<hash>/<name>.dsse.json``, once.
+        """Put each proof to ``attestations/<hash>/<name>.dsse.json``, once; bundles to ``<name>.sigstore.json``.
 
         Raises PublicationError when another proof has that name already, or it cannot be written.
         """
         folder = f"{ATTESTATIONS}/{store_path_hash(nix_closure(plan.release.artifact).root)}"
-        self._target.make(ATTESTATIONS, folder)
+        self._target.prepare(ATTESTATIONS, folder)
         for proof in proofs:
-            name = f"{folder}/{proof.name}.dsse.json"
+            name = f"{folder}/{proof_name(proof.name, proof.form)}"
             if not self._target.put_once(name, proof.envelope) and not self._holds(name, proof.envelope):
                 raise PublicationError(
-                    f"{self._target.path / name} holds another proof already, and a proof is published once: "
+                    f"{self._target.place}/{name} holds another proof already, and a proof is published once: "
                     "publish the one in the evidence store's slot."
                 )
-        self._target.sync(ATTESTATIONS, folder)
+        self._target.settle()
 
     def reveal(self, plan: Plan) -> None:
         """Write the narinfos, each after those that it refers to and the root last, signed by the release key.
@@ -116,18 +131,22 @@ class NixCacheSurface:
         content.
         """
         closure = nix_closure(plan.release.artifact)
-        paths = self._closure(plan.release)
-        self._target.make()
+        paths, names = self._closure(plan.release), frozenset(plan.names)
+        self._target.prepare()
         self._target.put_once(CACHE_INFO, _CACHE_INFO_TEXT)
         self._check_store_dir()
-        for expected in in_reference_order(paths):
-            is_root = expected.path == closure.root
+
+        def reveal(path: str) -> None:
+            is_root = path == closure.root
             if is_root:
-                self._target.sync()  # not even a power cut shows the root without what it refers to
-            if expected.path in plan.names:
-                self._shelf.reveal(expected, closure.deriver if is_root else None)
-            self._shelf.forget(expected.path)
-        self._target.sync()
+                self._target.settle()  # not even a power cut shows the root without what it refers to
+            if path in names:
+                self._shelf.reveal(paths[path], self._copied.get(path), closure.deriver if is_root else None)
+
+        each_after_its_references(reference_graph(paths), reveal, self._threads)
+        self._target.settle()
+        for path in paths:
+            self._copied.pop(path, None)
 
     def read_back(self, release: Release, progress: Progress) -> tuple[Reading, ...]:
         """The whole closure as a consumer that trusts the release key alone reads it; every NAR is hashed.
@@ -136,24 +155,34 @@ class NixCacheSurface:
         """
         return self._consumer.inspect(release.artifact, progress)
 
-    def proofs(self, release: Release) -> tuple[bytes, ...]:
-        """The envelopes beside the artifact, sorted by name. Raises ReadError or InvalidInputError."""
-        return attestations(self._target, nix_closure(release.artifact).root, self._limits)
+    def proofs(self, release: Release) -> tuple[Attached, ...]:
+        """What lies beside the artifact. Raises ReadError or InvalidInputError."""
+        return attestations(self._reader, nix_closure(release.artifact).root, self._limits)
+
+    @property
+    def _threads(self) -> int:
+        return max(self._target.threads, self._source.threads)
 
     def _check_store_dir(self) -> None:
         try:
-            self._consumer.check_store_dir()
+            NixCache(self._target, (), self._limits).check_store_dir()
         except AbsentError:
             return  # a new cache, whose nix-cache-info reveal writes
         except InvalidInputError as error:
-            raise PublicationError(f"{self._target.path} is no cache to publish to: {error}") from error
+            raise PublicationError(f"{self._target.place} is no cache to publish to: {error}") from error
 
     def _closure(self, release: Release) -> dict[str, Expected]:
-        return whole_closure(nix_closure(release.artifact), self._vouch, self._limits)
+        planned = self._planned
+        if planned is not None and planned[0] is release.artifact:
+            return planned[1]
+        return whole_closure(nix_closure(release.artifact), self._vouch_all, self._limits)
+
+    def _vouch_all(self, paths: Sequence[str]) -> list[Expected]:
+        return in_parallel(self._vouch, paths, self._threads)
 
     def _vouch(self, path: str) -> Expected:
-        """What upstream says of a path: in the source, or in what was copied when the source has lost it."""
-        for look_up in (self._source.look_up, self._shelf.narinfo, partial(self._shelf.narinfo, staged=True)):
+        """What upstream says of a path: in the source, or on the surface when the source has lost it."""
+        for look_up in (self._source.look_up, self._shelf.narinfo):
             try:
                 found = vouched(look_up(path), path, self._upstream_keys)
             except AbsentError:
@@ -165,9 +194,14 @@ class NixCacheSurface:
             "let the receipt list it, or name the upstream's key in the catalogue."
         )
 
-    def _copy_one(self, progress: Progress, expected: Expected) -> None:
-        if self._shelf.staged(expected) is None:
-            self._shelf.stage(copy_nar(self._source, expected, self._target, self._limits, progress))
+    def _present(self, expected: Expected) -> NarInfo | None:
+        """The narinfo that consumers see, when its NAR is there too."""
+        info = self._shelf.visible(expected)
+        return info if info is not None and self._shelf.has_file(info) else None
+
+    def _copy_one(self, progress: Progress, expected: Expected) -> tuple[str, Filed]:
+        copy = partial(copy_nar, self._source, expected, self._target, self._limits, progress)
+        return expected.path, patiently(copy, attempts=_COPY_ATTEMPTS)
 
     def _holds(self, name: str, data: bytes) -> bool:
         try:

@@ -88,6 +88,7 @@ class Index(Foreign):
 
     media_type: MediaType = Field(alias="mediaType")
     children: tuple[ChildDescriptor, ...] = Field(alias="manifests")
+    subject: ChildDescriptor | None = None
 
 
 class Manifest(Foreign):

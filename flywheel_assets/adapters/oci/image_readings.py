@@ -1,11 +1,11 @@
-"""All readings of one image in one layout: documents first, then every body, compared with the receipt."""
+"""All readings of one image in one repository: documents first, then every body, compared with the receipt."""
 
 from collections.abc import Iterator, Mapping
 
 from flywheel_assets.adapters.files import one_at_a_time, state_of
 from flywheel_assets.adapters.oci.bodies import Body, read_bodies
 from flywheel_assets.adapters.oci.documents import Index, Manifest
-from flywheel_assets.adapters.oci.layout import OciLayout
+from flywheel_assets.adapters.oci.repository import Repository
 from flywheel_assets.adapters.oci.tree import Node, TreeReader, blobs_of
 from flywheel_assets.domain.artifacts import OciImage
 from flywheel_assets.domain.digests import ManifestDigest
@@ -15,15 +15,15 @@ from flywheel_assets.domain.limits import Limits
 from flywheel_assets.ports import Progress
 
 
-def image_readings(layout: OciLayout, image: OciImage, limits: Limits, progress: Progress) -> tuple[Reading, ...]:
-    """Parents before children, platforms in the index's order. Never raises for what the layout holds."""
+def image_readings(repository: Repository, image: OciImage, limits: Limits, progress: Progress) -> tuple[Reading, ...]:
+    """Parents before children, platforms in the index's order. Never raises for what the repository holds."""
     progress = one_at_a_time(progress)
     try:
-        layout.check()
+        repository.check()
     except (ReadError, InvalidInputError) as error:
         return (Body(state_of(error), detail=str(error)).reading(_root_name(image), image.manifest, None),)
-    root = TreeReader(layout, limits, progress).read(image.manifest)
-    bodies = read_bodies(layout, blobs_of(root, configs=False), limits.blob_bytes, progress)
+    root = TreeReader(repository, limits, progress).read(image.manifest)
+    bodies = read_bodies(repository, blobs_of(root, configs=False), limits.blob_bytes, progress)
     problems = platform_problems(root, image.platforms)
     readings = [root.body.reading(_name(root, image), root.digest, root.size, problems + node_problems(root))]
     readings += _members(root, bodies)

@@ -5,16 +5,19 @@ Source: OCI image-spec 1.1, image-layout.md. Temporary files and locks lie in ``
 """
 
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from flywheel_assets.adapters.files import Folder
+from flywheel_assets.adapters.http.wire import Octets
 from flywheel_assets.adapters.oci import layout_index, writing
-from flywheel_assets.adapters.oci.documents import ChildDescriptor
+from flywheel_assets.adapters.oci.documents import OCI_INDEX, ChildDescriptor
+from flywheel_assets.adapters.oci.fallback import entries_of, with_entries
+from flywheel_assets.adapters.oci.referrers import Descriptor, descriptor, fallback_tag
+from flywheel_assets.adapters.oci.repository import Repository, refuse_taken
 from flywheel_assets.adapters.writing import publishing
-from flywheel_assets.domain.digests import Sha256
+from flywheel_assets.domain.digests import ManifestDigest, Sha256
 from flywheel_assets.domain.errors import AbsentError, InvalidInputError, PublicationError
 from flywheel_assets.domain.limits import DEFAULT_LIMITS, KIB, Limits
 from flywheel_assets.domain.untrusted import JsonObject, parse_json
@@ -44,6 +47,15 @@ class OciLayout:
         """The layout's own folder, absolute."""
         return self._folder.joinpath(*self._below)
 
+    @property
+    def place(self) -> str:
+        """The layout's folder."""
+        return str(self.path)
+
+    def reference(self, digest: Sha256) -> str:
+        """``oci:<folder>@sha256:…``."""
+        return f"oci:{self.path}@{digest}"
+
     # --- reading ---
 
     def check(self) -> None:
@@ -69,9 +81,32 @@ class OciLayout:
         """The blob in chunks of at most 1 MiB, unverified. Errors come with the first chunk."""
         return self._files.chunks(self._name("blobs", "sha256", digest.hex))
 
+    def manifest_size(self, digest: Sha256) -> int | None:
+        """As ``blob_size``: manifests lie among the blobs."""
+        return self.blob_size(digest)
+
+    def open_manifest(self, digest: Sha256) -> Iterator[bytes]:
+        """As ``open_blob``."""
+        return self.open_blob(digest)
+
     def tag(self, name: str) -> ChildDescriptor | None:
         """What ``name`` points to in index.json, unverified; None when nothing carries that name."""
         return layout_index.named(self.index(), name, str(self.path))
+
+    def referrers(self, subject: ManifestDigest) -> list[Descriptor]:
+        """From the index under the fallback tag. AbsentError when that is named and not there."""
+        name = fallback_tag(subject)
+        found = self.tag(name)
+        if found is None:
+            return []
+        data = self._files.read(self._name("blobs", "sha256", found.digest.hex), self._limits.manifest_bytes)
+        if ManifestDigest.of(data) != found.digest:
+            raise InvalidInputError(self.place, name, "is not what its digest says", "Delete the tag.")
+        return entries_of(data, f"{self.place}:{name}", self._limits)
+
+    def waits(self) -> Iterator[None]:
+        """None: what is written here is seen at once."""
+        return iter(())
 
     def index(self) -> JsonObject:
         """index.json, re-read. AbsentError when there is none."""
@@ -101,15 +136,12 @@ class OciLayout:
                         writing.replace(self.path, name, content)
         self.check()
 
-    def has_blob(self, digest: Sha256, size: int) -> bool:
-        """Whether the blob's file is there with exactly that size."""
-        return self.blob_size(digest) == size
-
-    def put_blob(self, chunks: Iterable[bytes], digest: Sha256, size: int) -> bool:
+    def put_blob(self, chunks: Iterable[Octets], digest: Sha256, size: int, source: Repository | None = None) -> bool:
         """Store a blob, verified while it streams; False when it was there with that size.
 
         PublicationError when the bytes are not ``size`` bytes under ``digest``; nothing is kept of them then.
         """
+        del source  # every byte is written here, wherever it comes from
         part = self.path / writing.PRIVATE / f"{digest.hex}.part"
         blob = self.path / "blobs" / "sha256" / digest.hex
         # Two writers of one blob take turns; the second then finds it there.
@@ -118,23 +150,41 @@ class OciLayout:
             writing.exclusive(self.path, part.name) as file,
             writing.removed_unless_moved(part) as moved,
         ):
-            if self.has_blob(digest, size):
+            if self.blob_size(digest) == size:
                 return False
             writing.write_verified(file, chunks, digest, size)
             writing.move(part, blob)
             moved()
         return True
 
+    def put_manifest(self, data: bytes, media_type: str) -> None:
+        """Among the blobs; its media type stands where it is named."""
+        del media_type
+        self.put_blob([data], ManifestDigest.of(data), len(data))
+
     def set_names(
-        self, wanted: Mapping[str, Mapping[str, Any]], moving: Collection[str], *, keep_replaced: bool = True
+        self, wanted: Mapping[str, Descriptor], moving: Collection[str], *, keep_replaced: bool = True
     ) -> None:
         """Point every name of ``wanted`` to its descriptor (``mediaType``, ``digest``, ``size``) in one update.
 
         NameTakenError when one that is not in ``moving`` names other content: decided under the lock, where
-        nobody who takes it can come between.
+        nobody who takes it can come between. AbsentError when a manifest is not there.
         """
+        for entry in wanted.values():
+            if self.manifest_size(ManifestDigest(entry["digest"])) is None:
+                raise AbsentError(f"{self.reference(ManifestDigest(entry['digest']))} is not there.")
         with self.locked("index"):
             self._rename(wanted, moving, keep_replaced=keep_replaced)
+
+    def list_referrers(self, subject: Descriptor, entries: Sequence[Descriptor]) -> None:
+        """Under the fallback tag, keeping what others listed there whose manifest is still there."""
+        digest = ManifestDigest(subject["digest"])
+        # Two promotions that list at once would each lose the other's entry: read and write under one lock.
+        with self.locked("referrers"):
+            index = with_entries(self, self.referrers(digest), entries)
+            self.put_manifest(index, OCI_INDEX)
+            tag = fallback_tag(digest)
+            self.set_names({tag: descriptor(OCI_INDEX, index)}, moving=[tag], keep_replaced=False)
 
     @contextmanager
     def locked(self, name: str) -> Iterator[None]:
@@ -142,14 +192,15 @@ class OciLayout:
         with publishing(self.path / writing.PRIVATE), writing.exclusive(self.path, f"{name}.lock"):
             yield
 
-    def _rename(self, wanted: Mapping[str, Mapping[str, Any]], moving: Collection[str], *, keep_replaced: bool) -> None:
+    def _rename(self, wanted: Mapping[str, Descriptor], moving: Collection[str], *, keep_replaced: bool) -> None:
         index = self.index()
         changed = {}
-        for name, descriptor in wanted.items():
-            layout_index.refuse_taken(index, [name], str(descriptor["digest"]), moving, str(self.path))
-            found = layout_index.named(index, name, str(self.path))
-            if found is None or str(found.digest) != descriptor["digest"]:
-                changed[name] = descriptor
+        for name, entry in wanted.items():
+            found = layout_index.named(index, name, self.place)
+            if name not in moving:
+                refuse_taken(self.place, name, found, entry["digest"])
+            if found is None or str(found.digest) != entry["digest"]:
+                changed[name] = entry
         if changed:
             renamed = layout_index.with_names(index, changed, keep_replaced=keep_replaced)
             writing.replace(self.path, "index.json", layout_index.layout_index_bytes(renamed))

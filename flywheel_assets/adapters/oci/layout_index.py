@@ -4,13 +4,13 @@ Source: OCI image-spec 1.1, image-layout.md. Entries that are not ours are kept 
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import ValidationError
 
 from flywheel_assets.adapters.oci.documents import OCI_INDEX, ChildDescriptor
-from flywheel_assets.domain.errors import InvalidInputError, NameTakenError
+from flywheel_assets.domain.errors import InvalidInputError
 from flywheel_assets.domain.limits import DEFAULT_LIMITS, Limits
 from flywheel_assets.domain.statements import invalid
 from flywheel_assets.domain.untrusted import JsonObject, parse_json
@@ -45,17 +45,6 @@ def named(index: JsonObject, name: str, document: str) -> ChildDescriptor | None
     if len({str(descriptor.digest) for descriptor in found}) > 1:
         raise InvalidInputError(document, REF_NAME, f"{name!r} names more than one manifest", _REMEDY)
     return found[0] if found else None
-
-
-def refuse_taken(index: JsonObject, names: Iterable[str], digest: str, moving: Iterable[str], document: str) -> None:
-    """NameTakenError when one of ``names``, unless it is ``moving``, names anything but ``digest``."""
-    for name in names:
-        found = named(index, name, document)
-        if found is not None and str(found.digest) != digest and name not in set(moving):
-            raise NameTakenError(
-                f"The tag {name!r} of {document} names {found.digest} and shall name {digest}. "
-                "Choose another tag, or declare it as a moving channel in the catalogue."
-            )
 
 
 def with_names(index: JsonObject, wanted: Mapping[str, Mapping[str, Any]], *, keep_replaced: bool) -> JsonObject:

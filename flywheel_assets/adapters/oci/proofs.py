@@ -1,133 +1,191 @@
-"""Attaching proofs to an image in a layout, and reading back what a consumer finds attached."""
+"""Reading the proofs beside an image, in a layout or a registry, as a consumer finds them.
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+They are found as referrers (by the list of a registry's own, or the fallback tag), and under cosign's tags.
+"""
 
-from flywheel_assets.adapters.files import state_of
-from flywheel_assets.adapters.oci.bodies import Body, read_body
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, replace
+
+from pydantic import ValidationError
+
+from flywheel_assets.adapters.files import one_at_a_time
+from flywheel_assets.adapters.oci.bodies import in_parallel
+from flywheel_assets.adapters.oci.cosign import SUFFIXES, cosign_tag
 from flywheel_assets.adapters.oci.documents import (
-    OCI_INDEX,
-    BlobDescriptor,
     ChildDescriptor,
-    Index,
     Manifest,
     parse_manifest,
 )
-from flywheel_assets.adapters.oci.layout import OciLayout
 from flywheel_assets.adapters.oci.referrers import (
     DSSE,
-    EMPTY_CONFIG,
+    EMPTY_TYPE,
     Descriptor,
-    descriptor,
-    fallback_tag,
-    proof_entry,
-    proof_manifest,
-    referrers_index,
 )
-from flywheel_assets.adapters.oci.tree import fits
+from flywheel_assets.adapters.oci.repository import Repository
 from flywheel_assets.domain.digests import BlobDigest, ManifestDigest, Sha256
-from flywheel_assets.domain.errors import InvalidInputError
-from flywheel_assets.domain.inspections import Reading
+from flywheel_assets.domain.envelopes import BUNDLE
+from flywheel_assets.domain.errors import AbsentError, InvalidInputError
+from flywheel_assets.domain.inspections import Reading, ReadState
 from flywheel_assets.domain.limits import Limits
-from flywheel_assets.domain.publications import Proof
-from flywheel_assets.domain.untrusted import parse_json
+from flywheel_assets.domain.publications import Attached, Form
+from flywheel_assets.domain.statements import SIMPLE_SIGNING
+from flywheel_assets.domain.untrusted import JsonObject, parse_json
 from flywheel_assets.ports import Progress
+
+_OF_COSIGN = "application/vnd.dev.cosign."
+_KEPT = ("dev.cosignproject.cosign/", "dev.sigstore.cosign/")
+"""Annotations that belong to what is signed: signature, certificate, chain, log entry."""
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Something found beside an image: its reading, and its bytes when it is an envelope that fits its digest."""
+    """A document found beside an image that is what its digest says; ``attached`` when it is a proof."""
 
     reading: Reading
-    envelope: bytes | None = None
+    attached: Attached | None = None
 
 
-def attach(layout: OciLayout, subject: Descriptor, proofs: Sequence[Proof], limits: Limits) -> None:
-    """Store each proof and list it under the subject's fallback tag, keeping what others listed there.
+def find_proofs(repository: Repository, subject: ManifestDigest, limits: Limits, progress: Progress) -> Iterator[Found]:
+    """Every envelope, bundle and simple signing payload beside ``subject``, each once, and what led there.
 
-    Entries whose manifest is gone are dropped: deleting a referrer leaves the tag stale. Raises
-    InvalidInputError when what lies under the tag is no index.
+    Anybody may put something there: what is gone, malformed, not what its digest says or about another image is
+    passed over, and of more bytes than the limits allow the largest. Raises the other ReadErrors, and what a list
+    of referrers that cannot be read raises.
     """
-    added = []
-    for proof in proofs:
-        manifest = proof_manifest(proof, subject)
-        for data in (EMPTY_CONFIG, proof.envelope, manifest):
-            _put(layout, data)
-        added.append(proof_entry(manifest, proof))
-    tag = fallback_tag(ManifestDigest(subject["digest"]))
-    # Two promotions that list at once would each lose the other's entry: read and write under one lock.
-    with layout.locked("referrers"):
-        index = referrers_index([*_still_listed(layout, tag, limits), *added])
-        _put(layout, index)
-        layout.set_names({tag: descriptor(OCI_INDEX, index)}, moving=[tag], keep_replaced=False)
+    progress = one_at_a_time(progress)
+    leads = list(_leading_there(repository, subject))
+    layers: dict[_Layer, None] = {}
+    for lead, (size, found) in zip(
+        leads, in_parallel(lambda each: _manifest(repository, each, limits, progress), leads), strict=True
+    ):
+        layers |= dict.fromkeys(found)
+        if size:
+            yield Found(_reading("referrer", lead.digest, size))
+    fitting = _that_fit(layers, limits)
+    wanted = [layer for layer in layers if layer in fitting]
+    for layer, data in in_parallel(lambda each: _read(repository, each, progress), wanted):
+        if data:
+            attached = Attached(data=data, form=layer.form, annotations=dict(layer.annotations))
+            yield Found(_reading("proof", layer.digest, len(data)), attached)
 
 
-def find_proofs(layout: OciLayout, subject: ManifestDigest, limits: Limits, progress: Progress) -> Iterator[Found]:
-    """What the fallback tag leads to: the list, each referrer of ``subject``, each envelope in it.
+@dataclass(frozen=True, slots=True)
+class _Lead:
+    """A manifest that may name proofs, and the subject that it must have: those under cosign's tags have none."""
 
-    Listed referrers that are gone are passed over. Layers of other kinds (SBOMs, foreign signatures) are not
-    read. Raises ReadError or InvalidInputError when index.json cannot be read.
-    """
-    listed = layout.tag(fallback_tag(subject))
-    if listed is None:
-        return
-    body, index = _document(layout, listed, limits, progress)
-    yield Found(body.reading(f"referrers {fallback_tag(subject)}", listed.digest, listed.size))
-    if not isinstance(index, Index):
-        return
-    for child in index.children:
-        if layout.blob_size(child.digest) is not None:
-            yield from _referrer(layout, child, subject, limits, progress)
+    digest: ManifestDigest
+    subject: ManifestDigest | None
 
 
-def _referrer(
-    layout: OciLayout, child: ChildDescriptor, subject: ManifestDigest, limits: Limits, progress: Progress
-) -> Iterator[Found]:
-    body, manifest = _document(layout, child, limits, progress)
-    problems = []
-    if isinstance(manifest, Manifest) and (manifest.subject is None or manifest.subject.digest != subject):
-        problems.append(f"It is listed for {subject}, and its own subject is another.")
-    yield Found(body.reading(f"referrer {child.digest}", child.digest, child.size, problems))
-    if isinstance(manifest, Manifest) and not problems:
-        for layer in manifest.layers:
-            if layer.media_type == DSSE:
-                yield _envelope(layout, layer, limits, progress)
+@dataclass(frozen=True, order=True, slots=True)
+class _Layer:
+    """A proof that a manifest names: one payload has as many signatures as there are signers."""
+
+    size: int
+    digest: BlobDigest
+    form: Form
+    annotations: tuple[tuple[str, str], ...]
 
 
-def _envelope(layout: OciLayout, layer: BlobDescriptor, limits: Limits, progress: Progress) -> Found:
-    body = read_body(layout, layer.digest, layer.size, limits.receipt_bytes, progress, keep=True)
-    reading = body.reading(f"proof {layer.digest}", layer.digest, layer.size)
-    return Found(reading, body.data if fits(body, layer.digest) else None)
+def _leading_there(repository: Repository, subject: ManifestDigest) -> Iterator[_Lead]:
+    for entry in repository.referrers(subject):
+        digest = _of_proof(entry)
+        if digest is not None:
+            yield _Lead(digest, subject)
+    for suffix in SUFFIXES:
+        tagged = repository.tag(cosign_tag(subject, suffix))
+        if tagged is not None:
+            yield _Lead(tagged.digest, None)
 
 
-def _document(
-    layout: OciLayout, found: ChildDescriptor, limits: Limits, progress: Progress
-) -> tuple[Body, Index | Manifest | None]:
-    body = read_body(layout, found.digest, found.size, limits.manifest_bytes, progress, keep=True)
-    if not fits(body, found.digest):
-        return body, None
+def _that_fit(layers: Collection[_Layer], limits: Limits) -> set[_Layer]:
+    """The smallest, as many as may be kept: large ones of others do not crowd out ours."""
+    found: set[_Layer] = set()
+    total = 0
+    for layer in sorted(layers):
+        total += layer.size
+        if layer.size > limits.signed_bytes or total > limits.proofs_bytes:
+            break
+        found.add(layer)
+    return found
+
+
+def _read(repository: Repository, layer: _Layer, progress: Progress) -> tuple[_Layer, bytes | None]:
+    data = sound(repository.open_blob, layer.digest, layer.size, progress)
+    return layer, data if data is not None and len(data) == layer.size else None
+
+
+def _of_proof(entry: Descriptor) -> ManifestDigest | None:
+    """The digest of a listed manifest that calls itself one of ours or cosign's, or does not say what it is."""
+    kind = str(entry.get("artifactType") or EMPTY_TYPE)
+    if kind not in {DSSE, EMPTY_TYPE} and not kind.startswith((BUNDLE, _OF_COSIGN)):
+        return None
     try:
-        return body, parse_manifest(body.data or b"", str(found.digest), limits, media_type=found.media_type)
-    except InvalidInputError as error:
-        return Body(state_of(error), body.digest, body.size, str(error)), None
+        return ChildDescriptor.model_validate(entry).digest
+    except ValidationError:
+        return None
 
 
-def _still_listed(layout: OciLayout, tag: str, limits: Limits) -> list[Descriptor]:
-    """The entries under the tag as they stand there, without those whose manifest is gone."""
-    listed = layout.tag(tag)
-    if listed is None:
-        return []
-    body, index = _document(layout, listed, limits, lambda _: None)
-    if not isinstance(index, Index):
-        raise InvalidInputError(
-            str(layout.path), tag, f"cannot be read as an index: {body.detail or body.state}", "Delete the tag."
-        )
-    entries: list[Descriptor] = parse_json(
-        body.data or b"", str(listed.digest), max_bytes=limits.manifest_bytes, limits=limits
-    )["manifests"]
-    digests: list[Sha256] = [child.digest for child in index.children]
-    return [entry for entry, digest in zip(entries, digests, strict=True) if layout.blob_size(digest) is not None]
+def _manifest(repository: Repository, lead: _Lead, limits: Limits, progress: Progress) -> tuple[int, list[_Layer]]:
+    """Size of a manifest and the proofs that it names; nothing when it is not sound or of another subject."""
+    data = sound(repository.open_manifest, lead.digest, limits.manifest_bytes, progress)
+    if data is None:
+        return 0, []
+    try:
+        manifest = parse_manifest(data, str(lead.digest), replace(limits, layers=limits.cosign_layers))
+        fields = parse_json(data, str(lead.digest), max_bytes=limits.manifest_bytes, limits=limits)
+    except InvalidInputError:
+        return 0, []
+    if not isinstance(manifest, Manifest):
+        return 0, []
+    if lead.subject is not None and (manifest.subject is None or manifest.subject.digest != lead.subject):
+        return 0, []
+    # A referrer is for one proof. What anybody lists is read as far as that, so that ours are not crowded out.
+    number = len(manifest.layers) if lead.subject is None else 1
+    layers = list(zip(manifest.layers, fields["layers"], strict=True))[:number]
+    return len(data), [
+        _Layer(layer.size, layer.digest, form, _annotations(more))
+        for layer, more in layers
+        if (form := _form(layer.media_type)) is not None
+    ]
 
 
-def _put(layout: OciLayout, data: bytes) -> None:
-    layout.put_blob([data], BlobDigest.of(data), len(data))
+def _form(media_type: str) -> Form | None:
+    if media_type.startswith(BUNDLE):
+        return Form.BUNDLE
+    return {DSSE: Form.DSSE, SIMPLE_SIGNING: Form.SIMPLE_SIGNING}.get(media_type)
+
+
+def _annotations(layer: JsonObject) -> tuple[tuple[str, str], ...]:
+    annotations = layer.get("annotations")
+    kept = [
+        (key, value)
+        for key, value in (annotations.items() if isinstance(annotations, dict) else ())
+        if key.startswith(_KEPT) and isinstance(value, str) and value
+    ]
+    return tuple(sorted(kept))
+
+
+def sound(open_: Callable[[Sha256], Iterator[bytes]], digest: Sha256, bound: int, progress: Progress) -> bytes | None:
+    """The bytes under a digest; None when they are gone, more than ``bound``, or not what it names."""
+    data = bytearray()
+    try:
+        for chunk in open_(digest):
+            data += chunk
+            progress(len(chunk))
+            if len(data) > bound:
+                return None
+    except (AbsentError, InvalidInputError):
+        return None
+    return bytes(data) if Sha256.of(bytes(data)).hex == digest.hex else None
+
+
+def _reading(kind: str, digest: Sha256, size: int) -> Reading:
+    return Reading(
+        member=f"{kind} {digest}",
+        state=ReadState.READ,
+        expected_digest=str(digest),
+        expected_size=size,
+        digest=str(digest),
+        size=size,
+    )

@@ -1,54 +1,82 @@
-"""A published image as a consumer meets it: ``oci:<layout folder>@sha256:…`` or ``oci:<layout folder>:<tag>``."""
+"""A published image as a consumer meets it: in a layout, or in a registry.
+
+``oci:<folder>@sha256:…``, ``oci:<folder>:<tag>``, ``host/name@sha256:…`` or ``host/name:tag``. Registries are spoken to
+over https, but those on this machine (localhost, 127.0.0.1) over http.
+"""
 
 import re
 from pathlib import Path
 
+from flywheel_assets.adapters.http.credentials import ANONYMOUS, Credentials
+from flywheel_assets.adapters.http.places import EVERYWHERE
 from flywheel_assets.adapters.oci.image_readings import image_readings
 from flywheel_assets.adapters.oci.layout import OciLayout
 from flywheel_assets.adapters.oci.proofs import find_proofs
+from flywheel_assets.adapters.oci.registry import Registry
+from flywheel_assets.adapters.oci.repository import Repository
 from flywheel_assets.domain.artifacts import Artifact, OciImage
 from flywheel_assets.domain.digests import ManifestDigest
 from flywheel_assets.domain.errors import AbsentError, UsageError, printable
 from flywheel_assets.domain.inspections import Reading
 from flywheel_assets.domain.limits import DEFAULT_LIMITS, Limits
+from flywheel_assets.domain.publications import Attached
 from flywheel_assets.ports import Progress
 
-_REFERENCE = re.compile(r"oci:(/?[^\x00-\x1f:@]+)(?:@(sha256:[0-9a-f]{64})|:([A-Za-z0-9_][A-Za-z0-9._-]{0,127}))")
+_VERSION = r"(?:@(sha256:[0-9a-f]{64})|:([A-Za-z0-9_][A-Za-z0-9._-]{0,127}))"
+_IN_LAYOUT = re.compile(rf"oci:(/?[^\x00-\x1f:@]+){_VERSION}")
+_PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+# A host has a dot or a port, or is this machine: everything else would be a short name that each tool reads otherwise.
+_IN_REGISTRY = re.compile(
+    rf"((?:[a-z0-9-]+\.)+[a-z0-9-]+(?::[0-9]{{1,5}})?|[a-z0-9-]+:[0-9]{{1,5}}|localhost)/({_PART}(?:/{_PART})*){_VERSION}"
+)
+_THIS_MACHINE = re.compile(r"(localhost|127\.[0-9.]+)(:[0-9]+)?")
+
+
+def is_reference(text: str) -> bool:
+    """Whether ``text`` has the form of a published image's reference."""
+    return bool(_IN_LAYOUT.fullmatch(text) or _IN_REGISTRY.fullmatch(text))
 
 
 class PublishedImage:
-    """ports.PublishedReader on an OCI image layout in a folder."""
+    """ports.PublishedReader on one image. ``credentials`` are for a registry that not everybody may read."""
 
-    def __init__(self, reference: str, limits: Limits = DEFAULT_LIMITS) -> None:
+    def __init__(self, reference: str, limits: Limits = DEFAULT_LIMITS, credentials: Credentials = ANONYMOUS) -> None:
         """Raises UsageError for what is no reference."""
-        match = _REFERENCE.fullmatch(reference)
-        if match is None:
+        self._repository: Repository
+        if match := _IN_LAYOUT.fullmatch(reference):
+            self._repository = OciLayout(Path(match[1]), limits=limits)
+            self._digest, self._tag = match[2], match[3]
+        elif match := _IN_REGISTRY.fullmatch(reference):
+            scheme = "http" if _THIS_MACHINE.fullmatch(match[1]) else "https"
+            self._repository = Registry(f"{scheme}://{match[1]}", credentials, EVERYWHERE, limits).repository(match[2])
+            self._digest, self._tag = match[3], match[4]
+        else:
             raise UsageError(
-                f"{printable(reference)!r} is no published image: write oci:/layout@sha256:… or oci:/layout:tag."
+                f"{printable(reference)!r} is no published image: write oci:/layout@sha256:…, oci:/layout:tag, "
+                "host/name@sha256:… or host/name:tag."
             )
-        self._layout, self._limits = OciLayout(Path(match[1]), limits=limits), limits
-        self._digest, self._tag = match[2], match[3]
+        self._limits = limits
 
     def identity(self) -> str:
         """The SHA-256 of the manifest or index, in hex."""
         return self._manifest().hex
 
-    def proofs(self) -> tuple[bytes, ...]:
-        """The envelopes that the referrers of the image lead to."""
-        found = find_proofs(self._layout, self._manifest(), self._limits, lambda _: None)
-        return tuple(item.envelope for item in found if item.envelope is not None)
+    def proofs(self) -> tuple[Attached, ...]:
+        """What lies beside the image and fits its digest."""
+        found = find_proofs(self._repository, self._manifest(), self._limits, lambda _: None)
+        return tuple(item.attached for item in found if item.attached is not None)
 
     def read(self, artifact: Artifact, progress: Progress) -> tuple[Reading, ...]:
         """Every platform: index, manifests, configs, layers."""
         if not isinstance(artifact, OciImage):
             raise UsageError(f"The provenance speaks of {artifact.name}, which is no image.")
-        return image_readings(self._layout, artifact, self._limits, progress)
+        return image_readings(self._repository, artifact, self._limits, progress)
 
     def _manifest(self) -> ManifestDigest:
-        self._layout.check()
+        self._repository.check()
         if self._digest:
             return ManifestDigest(self._digest)
-        found = self._layout.tag(self._tag)
+        found = self._repository.tag(self._tag)
         if found is None:
-            raise AbsentError(f"{self._layout.path} has no image tagged {self._tag!r}.")
+            raise AbsentError(f"{self._repository.place} has no image tagged {self._tag!r}.")
         return found.digest

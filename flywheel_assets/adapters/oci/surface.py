@@ -1,23 +1,24 @@
-"""A durable folder of OCI layouts, one per repository, as a publication surface.
+"""A durable place of images, layouts in a folder or a registry, as a publication surface.
 
-Blobs and manifests lie under their digests before any tag names them; one update of index.json reveals all tags.
-Everything is safe to repeat, and what a crash leaves behind is either whole or unnamed.
+Blobs and manifests lie under their digests before any tag names them; the tags are written last. Everything is safe to
+repeat, and what a crash leaves behind is either whole or unnamed.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
+from itertools import chain
 
-from flywheel_assets.adapters.files import one_at_a_time, reporting, state_of
-from flywheel_assets.adapters.oci import layout_index, proofs
-from flywheel_assets.adapters.oci.bodies import Body, in_parallel, read_body
+from flywheel_assets.adapters.files import one_at_a_time, state_of
+from flywheel_assets.adapters.oci import attaching, proofs
+from flywheel_assets.adapters.oci.bodies import Body, both, in_parallel, read_body, threads_for
+from flywheel_assets.adapters.oci.documents import ChildDescriptor
 from flywheel_assets.adapters.oci.image_readings import image_readings
-from flywheel_assets.adapters.oci.layout import OciLayout
 from flywheel_assets.adapters.oci.referrers import Descriptor
+from flywheel_assets.adapters.oci.repository import Repository, refuse_taken
 from flywheel_assets.adapters.oci.source import OciStaging
-from flywheel_assets.adapters.oci.wanted import Wanted, wanted_of
+from flywheel_assets.adapters.oci.travelling import Journey, Streamed
+from flywheel_assets.adapters.oci.wanted import Blob, Known, Wanted, wanted_of
 from flywheel_assets.domain.artifacts import OciImage
-from flywheel_assets.domain.digests import Sha256
 from flywheel_assets.domain.errors import (
     AbsentError,
     InvalidInputError,
@@ -28,95 +29,114 @@ from flywheel_assets.domain.errors import (
 )
 from flywheel_assets.domain.inspections import Reading
 from flywheel_assets.domain.limits import DEFAULT_LIMITS, Limits
-from flywheel_assets.domain.publications import Plan, Proof, Release
+from flywheel_assets.domain.publications import Attached, Plan, Proof, Release
 from flywheel_assets.ports import Progress
 
+Find = Callable[[str], Repository]
 
-class OciLayoutSurface:
-    """ports.PublicationSurface over ``root/<release.repository>/``, each an OCI image layout."""
 
-    def __init__(self, root: Path, source: OciStaging, limits: Limits = DEFAULT_LIMITS) -> None:
-        self._root = root
-        self._source = source
-        self._limits = limits
+class OciSurface:
+    """ports.PublicationSurface. ``target`` finds the repository of a release by its name.
+
+    ``consumer`` finds it as those who pull see it. Both raise InvalidInputError when there can be none of that name.
+    """
+
+    def __init__(
+        self,
+        target: Find,
+        source: OciStaging,
+        limits: Limits = DEFAULT_LIMITS,
+        *,
+        consumer: Find | None = None,
+    ) -> None:
+        self._target, self._consumer = target, consumer or target
+        self._source, self._limits = source, limits
+        self._known = Known()
 
     def plan(self, release: Release) -> Plan:
         """Blobs and manifests that the target lacks, in the order of copying, and the tags to set.
 
         Raises NameTakenError, ReadError for the source, PublicationError when the image is not what the receipt says.
         """
-        image, target = self._place(release)
+        image, target = self._place(release, self._target)
         with _refusals():
             wanted = self._wanted(image, target)
-            present = tuple(str(digest) for digest, size in wanted.all if target.has_blob(digest, size))
-            names = self._names(release, image, target)
+            there, names = both(lambda: wanted.present(target), lambda: self._names(release, image, target))
         return Plan(
             release=release,
-            reference=f"oci:{target.path}@{image.manifest}",
-            missing=tuple(str(digest) for digest, _ in wanted.all if str(digest) not in present),
-            present=present,
+            reference=target.reference(image.manifest),
+            missing=tuple(digest for digest in wanted.all if digest not in there),
+            present=tuple(digest for digest in wanted.all if digest in there),
             names=names,
         )
 
     def copy(self, plan: Plan, progress: Progress) -> None:
-        """Copy what is missing: bodies first, then manifests, children before parents. No name is written."""
-        image, target = self._place(plan.release)
-        source = self._source.layout(image.repository)
+        """Copy what is missing: bodies first, then manifests, children before parents; then what refers to them.
+
+        No tag of the release is written. A source that has lost the image meanwhile is no matter when all is there.
+        """
+        image, target = self._place(plan.release, self._target)
+        source, missing = self._source.repository(image.repository), set(plan.missing)
         progress = one_at_a_time(progress)
 
-        def put(blob: tuple[Sha256, int]) -> None:
-            target.put_blob(reporting(source.open_blob(blob[0]), progress), *blob)
+        def put(blob: Blob) -> None:
+            target.put_blob(Streamed(source, blob[0], progress), *blob, source)
 
         with _refusals():
             wanted = self._wanted(image, target)
             target.prepare()
-            missing = set(plan.missing)
-            in_parallel(put, [blob for blob in wanted.bodies if str(blob[0]) in missing])
-            for manifest in wanted.manifests:
-                if str(manifest[0]) in missing:
-                    put(manifest)
+            journey = Journey(source, target, self._limits, progress, may_be_lost=not missing)
+            subjects = [document.descriptor for document in wanted.documents]
+            bodies = [blob for blob in wanted.bodies if str(blob[0]) in missing]
+            beside, _ = both(lambda: journey.look(subjects), lambda: in_parallel(put, bodies, threads_for(bodies)))
+            for document in wanted.documents:
+                if str(document.digest) in missing:
+                    progress(len(document.data))
+                    target.put_manifest(document.data, document.media_type)
+            journey.carry(beside)
 
     def attach(self, plan: Plan, proofs_: Sequence[Proof]) -> None:
-        """List the proofs as referrers of the image. PublicationError when the image is not copied yet."""
-        image, target = self._place(plan.release)
+        """Put the proofs beside the image. PublicationError when the image is not copied yet."""
+        image, target = self._place(plan.release, self._target)
         with _refusals():
-            proofs.attach(target, self._subject(image, target), proofs_, self._limits)
+            attaching.attach(target, self._subject(image, target), proofs_, self._limits)
 
     def reveal(self, plan: Plan) -> None:
-        """Set all tags in one update of index.json. NameTakenError when one was taken since the plan."""
-        image, target = self._place(plan.release)
+        """Set all tags. NameTakenError when one was taken since the plan, ReadError when the image is not there."""
+        image, target = self._place(plan.release, self._target)
         with _refusals():
-            subject = self._subject(image, target)
-            target.set_names(dict.fromkeys(plan.release.tags, subject), plan.release.moving)
+            wanted = self._known.wanted(image, lambda: wanted_of(image, target, target, self._limits))
+            target.set_names(dict.fromkeys(plan.release.tags, wanted.documents[-1].descriptor), plan.release.moving)
 
     def read_back(self, release: Release, progress: Progress) -> tuple[Reading, ...]:
-        """The whole image by digest, what each tag names, and every proof. The source is not asked."""
-        image, target = self._place(release)
-        readings = [*image_readings(target, image, self._limits, progress)]
-        readings += [self._tag_reading(target, tag, image, progress) for tag in release.tags]
+        """As a consumer: the whole image by digest, what each tag names, and every proof. The source is not asked."""
+        image, consumer = self._place(release, self._consumer)
+        self._wait_for(release, image, consumer)
+        readings = [*image_readings(consumer, image, self._limits, progress)]
+        readings += in_parallel(lambda tag: self._tag_reading(consumer, tag, image), release.tags)
         try:
-            found = list(proofs.find_proofs(target, image.manifest, self._limits, progress))
+            found = list(proofs.find_proofs(consumer, image.manifest, self._limits, progress))
             readings += [item.reading for item in found]
         except (ReadError, InvalidInputError) as error:
             body = Body(state_of(error), detail=str(error))
             readings.append(body.reading("referrers", image.manifest, None))
         return tuple(readings)
 
-    def proofs(self, release: Release) -> tuple[bytes, ...]:
-        """The envelopes that the fallback tag leads to and that fit their digests; none when nothing is there.
+    def proofs(self, release: Release) -> tuple[Attached, ...]:
+        """What lies beside the image and fits its digest, as a consumer finds it; none when nothing is there.
 
-        Raises UnauthorisedError or UnreadableError, and ReadBackError when index.json is malformed.
+        Raises UnauthorisedError, RateLimitedError or UnreadableError, and ReadBackError for what is malformed.
         """
-        image, target = self._place(release)
+        image, consumer = self._place(release, self._consumer)
         try:
-            found = list(proofs.find_proofs(target, image.manifest, self._limits, lambda _: None))
+            found = list(proofs.find_proofs(consumer, image.manifest, self._limits, lambda _: None))
         except AbsentError:
             return ()
         except InvalidInputError as error:
             raise ReadBackError(f"The proofs of {image.manifest} cannot be found. {error}") from error
-        return tuple(item.envelope for item in found if item.envelope is not None)
+        return tuple(item.attached for item in found if item.attached is not None)
 
-    def _place(self, release: Release) -> tuple[OciImage, OciLayout]:
+    def _place(self, release: Release, find: Find) -> tuple[OciImage, Repository]:
         image = release.artifact
         if not isinstance(image, OciImage) or release.repository is None:
             raise UsageError(
@@ -124,41 +144,66 @@ class OciLayoutSurface:
                 "Name another surface for it in the catalogue."
             )
         try:
-            return image, OciLayout(self._root, release.repository, self._limits)
+            return image, find(release.repository)
         except InvalidInputError as error:
             raise UsageError(str(error)) from error
 
-    def _wanted(self, image: OciImage, target: OciLayout) -> Wanted:
-        return wanted_of(image, target, self._source.layout(image.repository), self._limits)
+    def _wanted(self, image: OciImage, target: Repository) -> Wanted:
+        return self._known.wanted(
+            image, lambda: wanted_of(image, target, self._source.repository(image.repository), self._limits)
+        )
 
-    def _subject(self, image: OciImage, target: OciLayout) -> Descriptor:
-        """The image's descriptor, when all of it lies in the target."""
-        wanted = wanted_of(image, target, target, self._limits)
-        lacking = [str(digest) for digest, size in wanted.all if not target.has_blob(digest, size)]
-        if lacking:
-            raise PublicationError(f"{target.path} lacks {lacking[0]} of {image.manifest}. Copy the image again.")
-        return wanted.descriptor
+    def _subject(self, image: OciImage, target: Repository) -> Descriptor:
+        """The image's descriptor, when it lies in the target: whole, for its manifest was stored last."""
+        wanted = self._known.wanted(image, lambda: wanted_of(image, target, target, self._limits))
+        if target.manifest_size(image.manifest) is None:
+            raise PublicationError(f"{target.place} lacks {image.manifest}. Copy the image again.")
+        return wanted.documents[-1].descriptor
 
-    def _names(self, release: Release, image: OciImage, target: OciLayout) -> tuple[str, ...]:
+    def _names(self, release: Release, image: OciImage, target: Repository) -> tuple[str, ...]:
         """The tags that are not at the digest yet."""
-        digest, document = str(image.manifest), str(target.path)
-        try:
-            index = target.index()
-        except AbsentError:
-            return release.tags
-        layout_index.refuse_taken(index, release.tags, digest, release.moving, document)
-        named = {tag: layout_index.named(index, tag, document) for tag in release.tags}
-        return tuple(tag for tag, found in named.items() if found is None or found.digest != image.manifest)
+        found = dict(zip(release.tags, in_parallel(lambda tag: _tag(target, tag), release.tags), strict=True))
+        for tag in set(release.tags) - set(release.moving):
+            refuse_taken(target.place, tag, found[tag], image.manifest)
+        return tuple(tag for tag, there in found.items() if there is None or there.digest != image.manifest)
 
-    def _tag_reading(self, target: OciLayout, tag: str, image: OciImage, progress: Progress) -> Reading:
+    def _wait_for(self, release: Release, image: OciImage, consumer: Repository) -> None:
+        """Give a registry time until consumers see what publishers see. What they see in the end is then read."""
+        for _ in chain((None,), consumer.waits()):
+            if self._is_seen(release, image, consumer):
+                return
+
+    def _is_seen(self, release: Release, image: OciImage, consumer: Repository) -> bool:
+        published = self._target(release.repository or "")
         try:
-            found = target.tag(tag)
+            if any(consumer.manifest_size(digest) is None for digest in {image.manifest, *image.platforms.values()}):
+                return False
+            tags = in_parallel(consumer.tag, release.tags)
+            listed = {entry["digest"] for entry in consumer.referrers(image.manifest)}
+            expected = {entry["digest"] for entry in published.referrers(image.manifest)}
+        except AbsentError:
+            return False
+        except (ReadError, InvalidInputError):
+            return True  # waiting does not help: the readings say what is wrong
+        return expected <= listed and all(tag is not None and tag.digest == image.manifest for tag in tags)
+
+    def _tag_reading(self, consumer: Repository, tag: str, image: OciImage) -> Reading:
+        try:
+            found = consumer.tag(tag)
             if found is None:
-                raise AbsentError(f"{target.path} has no tag {tag!r}.")
+                raise AbsentError(f"{consumer.place} has no tag {tag!r}.")
         except (ReadError, InvalidInputError) as error:
             return Body(state_of(error), detail=str(error)).reading(f"tag {tag}", image.manifest, None)
-        body = read_body(target, found.digest, found.size, self._limits.manifest_bytes, progress)
+        bound = self._limits.manifest_bytes
+        body = read_body(consumer.open_manifest, found.digest, found.size, bound, lambda _: None)
         return body.reading(f"tag {tag}", image.manifest, found.size)
+
+
+def _tag(repository: Repository, name: str) -> ChildDescriptor | None:
+    try:
+        return repository.tag(name)
+    except AbsentError:
+        return None  # a layout that is yet to be made
 
 
 @contextmanager

@@ -1,13 +1,14 @@
-"""An image as a tree of documents, read from a layout: indexes, manifests and the configs of images.
+"""An image as a tree of documents, read from a repository: indexes, manifests and the configs of images.
 
 What does not match its digest is reported and never followed: its children would be an attacker's choice.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count
 
 from flywheel_assets.adapters.files import state_of
-from flywheel_assets.adapters.oci.bodies import Body, read_body
+from flywheel_assets.adapters.oci.bodies import Body, in_parallel, read_body
 from flywheel_assets.adapters.oci.documents import (
     IMAGE_CONFIGS,
     NO_PLATFORM,
@@ -17,7 +18,7 @@ from flywheel_assets.adapters.oci.documents import (
     config_platform,
     parse_manifest,
 )
-from flywheel_assets.adapters.oci.layout import OciLayout
+from flywheel_assets.adapters.oci.repository import Repository
 from flywheel_assets.domain.digests import ConfigDigest, ManifestDigest, Sha256
 from flywheel_assets.domain.errors import InvalidInputError, LimitExceededError
 from flywheel_assets.domain.inspections import ReadState
@@ -92,13 +93,16 @@ def blobs_of(node: Node, *, configs: bool = True) -> dict[str, tuple[Sha256, int
 
 
 class TreeReader:
-    """Reads one tree. At most ``limits.index_children`` manifests and ``limits.index_depth`` nested indexes."""
+    """Reads one tree. At most ``limits.index_children`` manifests and ``limits.index_depth`` nested indexes.
 
-    def __init__(self, layout: OciLayout, limits: Limits, progress: Progress) -> None:
-        self._layout = layout
+    ``progress`` is called from several threads.
+    """
+
+    def __init__(self, repository: Repository, limits: Limits, progress: Progress) -> None:
+        self._repository = repository
         self._limits = limits
         self._progress = progress
-        self._manifests = 0
+        self._manifests = count(1)
 
     def read(self, digest: ManifestDigest) -> Node:
         """The tree below ``digest``."""
@@ -107,7 +111,9 @@ class TreeReader:
     def _node(self, digest: ManifestDigest, descriptor: ChildDescriptor | None, depth: int) -> Node:
         size = descriptor.size if descriptor else None
         declared = descriptor.platform.name if descriptor and descriptor.platform else None
-        body = read_body(self._layout, digest, size, self._limits.manifest_bytes, self._progress, keep=True)
+        body = read_body(
+            self._repository.open_manifest, digest, size, self._limits.manifest_bytes, self._progress, keep=True
+        )
         if not fits(body, digest) or (size is not None and body.size != size):
             return Node(digest, size, declared, body, None)
         try:
@@ -118,16 +124,15 @@ class TreeReader:
             return Node(digest, size, declared, self._failed(body, error), None)
         if isinstance(document, Manifest):
             return Node(digest, size, declared, body, document, config=self._config(document))
-        children = tuple(self._node(child.digest, child, depth + 1) for child in document.children)
-        return Node(digest, size, declared, body, document, children)
+        children = in_parallel(lambda child: self._node(child.digest, child, depth + 1), document.children)
+        return Node(digest, size, declared, body, document, tuple(children))
 
     def _bound(self, document: Index | Manifest, name: str, depth: int) -> None:
         if isinstance(document, Index) and depth > self._limits.index_depth:
             raise LimitExceededError(
                 name, "manifests", f"is an index below {self._limits.index_depth} indexes", "Flatten the index."
             )
-        self._manifests += isinstance(document, Manifest)
-        if self._manifests > self._limits.index_children:
+        if isinstance(document, Manifest) and next(self._manifests) > self._limits.index_children:
             raise LimitExceededError(
                 name, "manifests", f"is one manifest more than {self._limits.index_children}", "Split the image."
             )
@@ -137,7 +142,9 @@ class TreeReader:
         if manifest.config.media_type not in IMAGE_CONFIGS:
             return None
         digest, size = manifest.config.digest, manifest.config.size
-        body = read_body(self._layout, digest, size, self._limits.manifest_bytes, self._progress, keep=True)
+        body = read_body(
+            self._repository.open_blob, digest, size, self._limits.manifest_bytes, self._progress, keep=True
+        )
         if not fits(body, digest):
             return Config(digest, size, body, None)
         try:

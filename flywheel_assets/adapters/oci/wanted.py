@@ -1,40 +1,75 @@
-"""What a layout must hold for an image to be whole: the set that plans are subtracted from."""
+"""What a repository must hold for an image to be whole: the set that plans are subtracted from."""
 
+from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from flywheel_assets.adapters.oci.bodies import Body
+from flywheel_assets.adapters.oci.bodies import Body, in_parallel
 from flywheel_assets.adapters.oci.image_readings import node_problems, platform_problems
-from flywheel_assets.adapters.oci.layout import OciLayout
 from flywheel_assets.adapters.oci.referrers import Descriptor
+from flywheel_assets.adapters.oci.repository import Repository
 from flywheel_assets.adapters.oci.tree import Node, TreeReader, blobs_of, fits
 from flywheel_assets.domain.artifacts import OciImage
-from flywheel_assets.domain.digests import Sha256
-from flywheel_assets.domain.errors import AbsentError, PublicationError, UnauthorisedError, UnreadableError
+from flywheel_assets.domain.digests import ManifestDigest, Sha256
+from flywheel_assets.domain.errors import (
+    AbsentError,
+    PublicationError,
+    RateLimitedError,
+    ReadError,
+    UnauthorisedError,
+    UnreadableError,
+)
 from flywheel_assets.domain.inspections import ReadState
-from flywheel_assets.domain.limits import Limits
+from flywheel_assets.domain.limits import MIB, Limits
 
 Blob = tuple[Sha256, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """Bodies (configs and layers, the largest first), then manifests with children before parents."""
+class Document:
+    """A manifest or index whose bytes are what its digest says."""
 
-    bodies: tuple[Blob, ...]
-    manifests: tuple[Blob, ...]
-    descriptor: Descriptor
+    digest: ManifestDigest
+    media_type: str
+    data: bytes
 
     @property
-    def all(self) -> tuple[Blob, ...]:
-        """In the order in which they are copied."""
-        return self.bodies + self.manifests
+    def descriptor(self) -> Descriptor:
+        """As a subject of referrers, or behind a tag."""
+        return {"mediaType": self.media_type, "digest": str(self.digest), "size": len(self.data)}
 
 
-def wanted_of(image: OciImage, target: OciLayout, source: OciLayout, limits: Limits) -> Wanted:
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Bodies (configs and layers, the largest first), then documents with children before parents: the last is all."""
+
+    bodies: tuple[Blob, ...]
+    documents: tuple[Document, ...]
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        """Digests in the order in which they are copied."""
+        return tuple(str(digest) for digest, _ in self.bodies) + tuple(str(each.digest) for each in self.documents)
+
+    def present(self, repository: Repository) -> set[str]:
+        """The digests of what the repository holds already, in its size."""
+
+        def is_there(item: Blob | Document) -> bool:
+            if isinstance(item, Document):
+                return repository.manifest_size(item.digest) == len(item.data)
+            return repository.blob_size(item[0]) == item[1]
+
+        items: list[Blob | Document] = [*self.bodies, *self.documents]
+        found = in_parallel(is_there, items)
+        return {digest for digest, there in zip(self.all, found, strict=True) if there}
+
+
+def wanted_of(image: OciImage, target: Repository, source: Repository, limits: Limits) -> Wanted:
     """From the documents in ``target`` when they are all there and sound, else from those in ``source``.
 
     So a promotion can be repeated when the mutable cache has long lost the image. Raises AbsentError,
-    UnauthorisedError, UnreadableError, or PublicationError when the image is not what the receipt says.
+    UnauthorisedError, RateLimitedError, UnreadableError, or PublicationError when the image is not what the receipt
+    says.
     """
     root = TreeReader(target, limits, lambda _: None).read(image.manifest)
     if _complaint(root, image) is not None:
@@ -42,27 +77,36 @@ def wanted_of(image: OciImage, target: OciLayout, source: OciLayout, limits: Lim
     complaint = _complaint(root, image)
     if complaint is not None:
         raise complaint
-    return _listed(root)
+    return listed(root)
 
 
-def _listed(root: Node) -> Wanted:
-    manifests: dict[str, Blob] = {}
+def listed(root: Node) -> Wanted:
+    """All that belongs to a tree whose documents were all read and sound."""
+    documents: dict[str, Document] = {}
     for node in reversed(list(root.walk())):
-        manifests.setdefault(str(node.digest), (node.digest, node.body.size))
+        if node.document is not None and node.body.data is not None:
+            found = Document(node.digest, node.document.media_type, node.body.data)
+            documents.setdefault(str(node.digest), found)
     bodies = sorted(blobs_of(root).values(), key=lambda blob: (-blob[1], str(blob[0])))
-    media_type = root.document.media_type if root.document else ""
-    descriptor = {"mediaType": media_type, "digest": str(root.digest), "size": root.body.size}
-    return Wanted(tuple(bodies), tuple(manifests.values()), descriptor)
+    return Wanted(tuple(bodies), tuple(documents.values()))
+
+
+def unsound(node: Node) -> Exception | None:
+    """Why this document, none of those below, cannot be copied."""
+    if not fits(node.body, node.digest):
+        return _read_complaint(node.digest, node.body)
+    if node.document is None:
+        return PublicationError(f"{node.digest} is not as long as its descriptor says. Build the image again.")
+    return None
 
 
 def _complaint(root: Node, image: OciImage) -> Exception | None:
     for node in root.walk():
-        config = node.config
-        for digest, body in ((node.digest, node.body), *([(config.digest, config.body)] if config else [])):
-            if not fits(body, digest):
-                return _read_complaint(digest, body)
-        if node.document is None:
-            return PublicationError(f"{node.digest} is not as long as the index says. Build the image again.")
+        complaint = unsound(node)
+        if complaint is not None:
+            return complaint
+        if node.config is not None and not fits(node.config.body, node.config.digest):
+            return _read_complaint(node.config.digest, node.config.body)
     problems = platform_problems(root, image.platforms)
     problems += [problem for node in root.walk() for problem in node_problems(node)]
     if problems:
@@ -71,11 +115,31 @@ def _complaint(root: Node, image: OciImage) -> Exception | None:
 
 
 def _read_complaint(digest: Sha256, body: Body) -> Exception:
-    kinds = {
+    kinds: dict[ReadState, type[ReadError | PublicationError]] = {
         ReadState.ABSENT: AbsentError,
         ReadState.UNAUTHORISED: UnauthorisedError,
+        ReadState.RATE_LIMITED: RateLimitedError,
         ReadState.UNREADABLE: UnreadableError,
     }
     kind = kinds.get(body.state, PublicationError)
     found = body.detail or f"It was found {body.state} as {body.digest} with {body.size:,} bytes."
     return kind(f"{digest} cannot be copied. {found} Build it again if it stays so.")
+
+
+class Known:
+    """What images that were lately read consist of: their digest says so for good. Safe for threads."""
+
+    MOST, BYTES = 8, 4 * MIB
+
+    def __init__(self) -> None:
+        self._wanted: OrderedDict[str, Wanted] = OrderedDict()
+
+    def wanted(self, image: OciImage, read: Callable[[], Wanted]) -> Wanted:
+        """From memory, or as ``read``; only what is small is kept."""
+        key = image.model_dump_json()
+        found = self._wanted.get(key) or read()
+        if sum(len(document.data) for document in found.documents) <= self.BYTES // self.MOST:
+            self._wanted[key] = found
+            while len(self._wanted) > self.MOST:
+                self._wanted.popitem(last=False)
+        return found

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from flywheel_assets.adapters.http.wire import Octets
 from flywheel_assets.adapters.writing import sync_folder, write_atomically
 from flywheel_assets.domain.digests import Sha256
 from flywheel_assets.domain.errors import PublicationError
@@ -58,7 +59,7 @@ def removed_unless_moved(part: Path) -> Iterator[Callable[[], None]]:
             part.unlink(missing_ok=True)
 
 
-def write_verified(file: int, chunks: Iterable[bytes], digest: Sha256, size: int) -> None:
+def write_verified(file: int, chunks: Iterable[Octets], digest: Sha256, size: int) -> None:
     """Replace the file's content by ``chunks`` and make it durable.
 
     PublicationError when they are not exactly ``size`` bytes under ``digest``.
@@ -81,7 +82,7 @@ def write_verified(file: int, chunks: Iterable[bytes], digest: Sha256, size: int
     os.fsync(file)
 
 
-def write_all(file: int, data: bytes) -> None:
+def write_all(file: int, data: Octets) -> None:
     """Write all of ``data``, however the system splits it."""
     rest = memoryview(data)
     while rest:

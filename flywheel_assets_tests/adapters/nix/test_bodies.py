@@ -9,7 +9,7 @@ import pytest
 from backports import zstd
 
 from flywheel_assets.adapters.files import CHUNK
-from flywheel_assets.adapters.nix.bodies import Body, read_body
+from flywheel_assets.adapters.nix.bodies import Body, BodyReader, read_body
 from flywheel_assets.domain.digests import FileHash, NarHash
 from flywheel_assets.domain.inspections import ReadState
 from flywheel_assets.domain.limits import MIB, Limits
@@ -97,8 +97,15 @@ def test_memory_is_bounded_however_well_the_file_compresses() -> None:
     assert peak < 8 * MIB
 
 
-def test_sinks_get_every_byte_of_file_and_nar() -> None:
-    filed, unpacked = bytearray(), bytearray()
-    read_body(pieces(FOLDER / "good.nar.zst", 9), "zstd", len(NAR), on_file=filed.extend, on_nar=unpacked.extend)
-    assert bytes(filed) == (FOLDER / "good.nar.zst").read_bytes()
+def test_every_byte_of_the_nar_is_handed_on() -> None:
+    unpacked = bytearray()
+    reader = BodyReader("zstd", len(NAR), on_nar=unpacked.extend)
+    assert all(reader.feed(chunk) for chunk in pieces(FOLDER / "good.nar.zst", 9))
     assert bytes(unpacked) == NAR
+
+
+def test_after_the_first_bad_byte_nothing_more_is_of_use() -> None:
+    reader = BodyReader("zstd", len(NAR))
+    assert not reader.feed(b"this is no zstd frame at all")
+    assert not reader.feed((FOLDER / "good.nar.zst").read_bytes())
+    assert reader.end().state is ReadState.UNDECODABLE

@@ -10,7 +10,9 @@ import pytest
 
 from flywheel_assets.adapters.nix.builder import closure_of
 from flywheel_assets.adapters.nix.cache import NixCache
+from flywheel_assets.adapters.nix.cache_files import CacheFiles, DurableFiles
 from flywheel_assets.adapters.nix.narinfo import parse_narinfo, render_narinfo
+from flywheel_assets.adapters.nix.opening import cache_files, durable_files
 from flywheel_assets.adapters.nix.signatures import NixSigningKey, verify_signature
 from flywheel_assets.adapters.nix.surface import NixCacheSurface
 from flywheel_assets.domain.artifacts import NixClosure
@@ -18,6 +20,7 @@ from flywheel_assets.domain.errors import UnreadableError
 from flywheel_assets.domain.inspections import ReadState
 from flywheel_assets.domain.names import store_path_hash
 from flywheel_assets_tests.adapters.nix.making import ignored, release
+from flywheel_assets_tests.servers import WebServer
 
 pytestmark = pytest.mark.peer("nix")
 
@@ -81,11 +84,12 @@ class Nix:
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    def take(self, cache: Path, path: str, *keys: str) -> subprocess.CompletedProcess[str]:
+    def take(self, cache: Path | str, path: str, *keys: str) -> subprocess.CompletedProcess[str]:
         """Import a closure into this store, trusting these keys alone."""
         options = ("--option", "narinfo-cache-positive-ttl", "0", "--option", "narinfo-cache-negative-ttl", "0")
         trust = ("--option", "trusted-public-keys", " ".join(keys))
-        return self.run("copy", "--from", f"file://{cache}", *options, *trust, path)
+        place = f"file://{cache}" if isinstance(cache, Path) else cache
+        return self.run("copy", "--from", place, *options, *trust, path)
 
 
 @dataclass
@@ -129,9 +133,15 @@ def built(
     return Built(nix, closure, cache, key)
 
 
-def publish(built: Built, target: Path, key: NixSigningKey, artifact: NixClosure | None = None) -> NixCacheSurface:
+def publish(
+    built: Built,
+    target: Path | DurableFiles,
+    key: NixSigningKey,
+    artifact: NixClosure | None = None,
+    source: Path | CacheFiles | None = None,
+) -> NixCacheSurface:
     upstream = (built.key.public_text,)
-    surface = NixCacheSurface(target, NixCache(built.cache, upstream), key, upstream_keys=upstream)
+    surface = NixCacheSurface(target, NixCache(source or built.cache, upstream), key, upstream_keys=upstream)
     plan = surface.plan(release(artifact or built.closure))
     surface.copy(plan, ignored)
     surface.reveal(plan)
@@ -193,6 +203,22 @@ def test_nix_imports_what_was_published_trusting_the_release_key_alone(
     assert done.returncode == 0, done.stderr
     names = consumer.folder / "store" / built.closure.root.removeprefix("/") / "names"
     assert built.closure.root in names.read_text(encoding="utf-8")
+    consumer.ok("store", "verify", "--recursive", "--no-trust", built.closure.root)
+
+
+def test_nix_imports_from_the_web_what_was_published_there(
+    built: Built, make_nix: Callable[[str], Nix], nginx: WebServer
+) -> None:
+    built.cache.rename(nginx.folder / "mutable")
+    key, target = NixSigningKey.generate("release-1"), f"{nginx.url}/durable"
+    surface = publish(built, durable_files(target), key, source=cache_files(f"{nginx.url}/mutable"))
+    assert {reading.vouched_by for reading in surface.read_back(release(built.closure), ignored)} == {"release-1"}
+    consumer = make_nix("consumer")
+    stranger = consumer.take(target, built.closure.root, NixSigningKey.generate("release-1").public_text)
+    assert stranger.returncode != 0
+    assert "signature" in stranger.stderr
+    done = consumer.take(target, built.closure.root, key.public_text)
+    assert done.returncode == 0, done.stderr
     consumer.ok("store", "verify", "--recursive", "--no-trust", built.closure.root)
 
 

@@ -7,18 +7,17 @@ from pathlib import Path
 
 import pytest
 
+from flywheel_assets.adapters.nix import durable
 from flywheel_assets.adapters.nix.cache import NixCache
 from flywheel_assets.adapters.nix.durable import DurableFolder
+from flywheel_assets.adapters.nix.folder import CacheFolder
 from flywheel_assets.adapters.nix.narinfo import NarInfo, parse_narinfo
-from flywheel_assets.adapters.nix.published import parse_reference, read_surface
+from flywheel_assets.adapters.nix.reader import PublishedClosure
 from flywheel_assets.adapters.nix.signatures import NixSigningKey, verify_signature
 from flywheel_assets.adapters.nix.surface import NixCacheSurface
 from flywheel_assets.domain.artifacts import NixClosure
 from flywheel_assets.domain.digests import NarHash
 from flywheel_assets.domain.errors import (
-    AbsentError,
-    InvalidInputError,
-    LimitExceededError,
     NameTakenError,
     PublicationError,
     UnreadableError,
@@ -27,7 +26,7 @@ from flywheel_assets.domain.errors import (
 from flywheel_assets.domain.inspections import ReadState
 from flywheel_assets.domain.limits import Limits
 from flywheel_assets.domain.names import store_path_base, store_path_hash
-from flywheel_assets.domain.publications import Plan, Proof
+from flywheel_assets.domain.publications import Attached, Form, Plan, Proof
 from flywheel_assets.ports import PublicationSurface, SourceCache
 from flywheel_assets_tests.adapters.nix.making import Cache, Made, closure, ignored, made, nar, release, store_path
 
@@ -46,6 +45,7 @@ PROOFS = (
     Proof(name="provenance", predicate_type="p", envelope=b'{"p":1}'),
     Proof(name="vsa", predicate_type="v", envelope=b'{"v":1}'),
 )
+ATTACHED = tuple(Attached(data=proof.envelope, form=proof.form) for proof in PROOFS)
 
 
 @dataclass
@@ -287,12 +287,48 @@ def test_proofs_are_attached_once_and_found_again(place: Place) -> None:
     assert surface.proofs(RELEASE) == ()
     surface.attach(plan, PROOFS)
     surface.attach(plan, PROOFS)
-    assert surface.proofs(RELEASE) == tuple(proof.envelope for proof in PROOFS)
+    assert surface.proofs(RELEASE) == ATTACHED
     for other in (b'{"v":2}', b'{"v":1} ', b"{"):
         changed = Proof(name="vsa", predicate_type="v", envelope=other)
         with pytest.raises(PublicationError, match=r"vsa\.dsse\.json holds another proof"):
             surface.attach(plan, (changed,))
-    assert surface.proofs(RELEASE) == tuple(proof.envelope for proof in PROOFS)
+    assert surface.proofs(RELEASE) == ATTACHED
+
+
+def test_a_bundle_lies_beside_an_envelope_of_the_same_name(place: Place) -> None:
+    surface = place.surface()
+    plan = surface.plan(RELEASE)
+    bundle = Proof(name="provenance", predicate_type="p", envelope=b"{}", form=Form.BUNDLE)
+    surface.attach(plan, (*PROOFS, bundle))
+    assert surface.proofs(RELEASE) == (ATTACHED[0], Attached(data=b"{}", form=Form.BUNDLE), ATTACHED[1])
+    folder = place.target / "attestations" / store_path_hash(APP.path)
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "provenance.dsse.json",
+        "provenance.sigstore.json",
+        "vsa.dsse.json",
+    ]
+
+
+@pytest.mark.parametrize(
+    "proof",
+    [
+        Proof(name="scan", predicate_type="p", envelope=b"{}"),
+        Proof(name="vsa", predicate_type="p", envelope=b"{}", form=Form.SIMPLE_SIGNING),
+    ],
+)
+def test_a_proof_that_no_consumer_would_look_for_is_refused(place: Place, proof: Proof) -> None:
+    surface = place.surface()
+    with pytest.raises(PublicationError, match="no proof that consumers of a Nix cache look for"):
+        surface.attach(surface.plan(RELEASE), (proof,))
+
+
+def test_it_is_read_back_as_consumers_read_it(place: Place, tmp_path: Path) -> None:
+    place.publish()
+    source = NixCache(place.source.folder, (UPSTREAM.public_text,))
+    consumer = CacheFolder(tmp_path / "elsewhere")
+    surface = NixCacheSurface(place.target, source, KEY, consumer=consumer)
+    assert {reading.state for reading in surface.read_back(RELEASE, ignored)} == {ReadState.ABSENT}
+    assert surface.proofs(RELEASE) == ()
 
 
 @pytest.mark.parametrize("part", ["body", "signature", "reference"])
@@ -319,33 +355,18 @@ def test_read_back_sees_what_was_changed_afterwards(place: Place, part: str) -> 
         assert "not signed for this path" in reading.index_problems[-1]
 
 
-def test_the_surface_alone_is_enough_to_verify_from(place: Place) -> None:
-    plan = place.publish()
-    folder, root = parse_reference(plan.reference)
-    found = read_surface(folder, root)
-    assert found.root.store_path == APP.path
-    assert {info.store_path for info in found.narinfos} == {APP.path, LIB.path, BASE.path}
-    assert found.attestations == tuple(proof.envelope for proof in PROOFS)
-    consumer = NixCache(folder, (KEY.public_text,), members_are_signed=True)
-    assert {r.vouched_by for r in consumer.inspect(closure(APP, LIB), ignored)} == {"release-1"}
+def test_a_reference_is_all_that_a_consumer_needs(place: Place) -> None:
+    published = PublishedClosure(place.publish().reference, (UPSTREAM.public_text,))
+    assert published.identity() == APP.path
+    assert published.proofs() == ATTACHED
+    readings = published.read(closure(APP, LIB), ignored)
+    assert {(r.member, r.state) for r in readings} == {(p.path, ReadState.READ) for p in (APP, LIB, BASE)}
 
 
-def test_reading_a_surface_names_what_is_wrong(place: Place) -> None:
-    with pytest.raises(AbsentError):
-        read_surface(place.target, APP.path)
-    place.publish()
-    with pytest.raises(AbsentError):
-        read_surface(place.target, store_path("nowhere"))
-    with pytest.raises(UsageError):
-        read_surface(place.target, "../x")
-    with pytest.raises(UsageError):
-        parse_reference("https://x/#/nix/store/y")
-    with pytest.raises(LimitExceededError):
-        read_surface(place.target, APP.path, Limits(closure_members=1))
-    lib = place.target / f"{store_path_hash(LIB.path)}.narinfo"
-    lib.write_bytes((place.target / f"{store_path_hash(BASE.path)}.narinfo").read_bytes())
-    with pytest.raises(InvalidInputError, match="its narinfo is of"):
-        read_surface(place.target, APP.path)
+@pytest.mark.parametrize("reference", ["https://x/#/nix/store/y", "file://x#" + APP.path, "ftp://x#" + APP.path, "x"])
+def test_what_is_no_reference_is_a_usage_error(reference: str) -> None:
+    with pytest.raises(UsageError, match="no published store path"):
+        PublishedClosure(reference)
 
 
 class KilledError(BaseException):
@@ -367,7 +388,7 @@ def test_death_at_any_write_leaves_a_consistent_cache_that_converges(
     place: Place, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Dies at the first, second, … rename, link or removal, without cleaning up, then runs again."""
-    monkeypatch.setattr("flywheel_assets.adapters.nix.surface.WORKERS", 1)
+    monkeypatch.setattr(CacheFolder, "threads", 1)
     place.publish()
     whole = place.files()
     deaths = 0
@@ -389,6 +410,7 @@ def test_death_at_any_write_leaves_a_consistent_cache_that_converges(
             for name in ("replace", "hardlink_to", "unlink", "mkdir"):
                 patch.setattr(Path, name, dying(getattr(Path, name)))
             patch.setattr(os, "fsync", dying(os.fsync))
+            patch.setattr(durable, "_sync_file_system", dying(durable._sync_file_system))
             try:
                 place.publish()
                 break
@@ -397,7 +419,7 @@ def test_death_at_any_write_leaves_a_consistent_cache_that_converges(
         assert_what_is_visible_is_whole(place)
         place.publish()
         assert {name: data for name, data in place.files().items() if ".tmp-" not in name} == whole
-    assert deaths > 40
+    assert deaths > 30
 
 
 def assert_what_is_visible_is_whole(place: Place) -> None:
@@ -409,7 +431,7 @@ def assert_what_is_visible_is_whole(place: Place) -> None:
             assert {store_path_hash(name) for name in info.references} <= visible
             assert info.sigs
     if store_path_hash(APP.path) in visible:
-        assert place.surface().proofs(RELEASE) == tuple(proof.envelope for proof in PROOFS)
+        assert place.surface().proofs(RELEASE) == ATTACHED
 
 
 def test_drafts_of_dead_processes_are_swept_after_a_day(place: Place) -> None:
@@ -423,15 +445,39 @@ def test_drafts_of_dead_processes_are_swept_after_a_day(place: Place) -> None:
     assert new.exists()
 
 
-def test_a_full_disk_is_a_publication_error(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(_descriptor: int) -> None:
+@pytest.mark.parametrize("step", [(os, "fsync"), (durable, "_sync_file_system")])
+def test_a_full_disk_is_a_publication_error(
+    place: Place, monkeypatch: pytest.MonkeyPatch, step: tuple[object, str]
+) -> None:
+    def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(os, "fsync", full)
-    surface = place.surface()
+    monkeypatch.setattr(*step, full)
     with pytest.raises(PublicationError, match="No space left on device"):
-        surface.copy(surface.plan(RELEASE), ignored)
+        place.publish()
     assert not list(place.target.glob(".tmp-*"))
+    assert place.visible() == set()
+
+
+def test_all_nars_are_on_disk_before_a_narinfo_is_visible_and_all_else_before_the_root(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[set[str]] = []
+    really = durable._sync_file_system
+
+    def watched(folder: Path) -> None:
+        really(folder)
+        seen.append(place.visible())
+
+    monkeypatch.setattr(durable, "_sync_file_system", watched)
+    place.publish()
+    others, root = {store_path_hash(path.path) for path in (LIB, BASE)}, store_path_hash(APP.path)
+    assert seen == [set(), set(), others, others | {root}]  # copy, attach, before the root, after it
+
+
+def test_what_cannot_be_synced_is_a_publication_error(tmp_path: Path) -> None:
+    with pytest.raises(PublicationError, match="nowhere cannot be written"):
+        DurableFolder(tmp_path / "nowhere").settle()
 
 
 @pytest.mark.parametrize("name", ["nar", "attestations"])
@@ -449,5 +495,5 @@ def test_nothing_is_published_through_a_linked_folder(place: Place, tmp_path: Pa
 def test_a_link_behind_a_plain_folder_is_refused_before_anything_is_made(tmp_path: Path) -> None:
     (tmp_path / "second").symlink_to(tmp_path)
     with pytest.raises(PublicationError, match="is a symbolic link"):
-        DurableFolder(tmp_path).make("first", "second")
+        DurableFolder(tmp_path).prepare("first", "second")
     assert not (tmp_path / "first").exists()

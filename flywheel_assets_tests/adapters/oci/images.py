@@ -1,17 +1,20 @@
-"""Makes image layouts as a builder's tool would, with nothing of the code under test."""
+"""Makes image layouts as a builder's tool would, without the code under test."""
 
 import gzip
 import hashlib
 import io
 import json
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from flywheel_assets.adapters.oci.layout import OciLayout
 from flywheel_assets.domain.artifacts import OciImage
 from flywheel_assets.domain.builds import BuildKey
 from flywheel_assets.domain.digests import ManifestDigest
-from flywheel_assets.domain.publications import Proof, Release
+from flywheel_assets.domain.publications import Form, Proof, Release
+from flywheel_assets.ports import PublicationSurface
 
 INDEX = "application/vnd.oci.image.index.v1+json"
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -19,14 +22,33 @@ CONFIG = "application/vnd.oci.image.config.v1+json"
 LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
 REPOSITORY = "platform/dashboard"
 PLATFORMS = ("linux/amd64", "linux/arm64/v8")
+
+
+def envelope(payload: str) -> bytes:
+    """A signed envelope, but for who signed it."""
+    fields = {"payload": payload, "payloadType": "application/vnd.in-toto+json"}
+    signed = {**fields, "signatures": [{"keyid": "", "sig": "c2ln"}]}
+    return json.dumps(signed, separators=(",", ":")).encode()
+
+
 PROOFS = (
-    Proof(name="vsa", predicate_type="https://slsa.dev/verification_summary/v1", envelope=b'{"payload":"dnNh"}'),
-    Proof(name="provenance", predicate_type="https://slsa.dev/provenance/v1", envelope=b'{"payload":"c2xzYQ=="}'),
+    Proof(name="vsa", predicate_type="https://slsa.dev/verification_summary/v1", envelope=envelope("dnNh")),
+    Proof(name="provenance", predicate_type="https://slsa.dev/provenance/v1", envelope=envelope("c2xzYQ==")),
 )
+
+
+def envelopes(surface: PublicationSurface, release: Release) -> list[bytes]:
+    """Those that lie beside an image, sorted: an envelope is there as a bundle too."""
+    return sorted(attached.data for attached in surface.proofs(release) if attached.form is Form.DSSE)
 
 
 def nothing(count: int) -> None:
     """A progress that nobody watches."""
+
+
+def layouts(folder: Path) -> Callable[[str], OciLayout]:
+    """How a surface or a cache finds the layout of a repository in a folder."""
+    return lambda repository: OciLayout(folder, repository)
 
 
 def digest_of(data: bytes) -> str:

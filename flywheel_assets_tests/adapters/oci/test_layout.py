@@ -21,7 +21,7 @@ from flywheel_assets_tests.adapters.oci.images import MANIFEST, blob_file
 
 DATA = b"content" * 1000
 DIGEST = BlobDigest.of(DATA)
-OTHER = BlobDigest.of(b"other")
+FIRST, OTHER = BlobDigest.of(b"first"), BlobDigest.of(b"other")
 
 
 def descriptor(digest: BlobDigest) -> dict[str, object]:
@@ -33,6 +33,8 @@ def layout(tmp_path: Path) -> OciLayout:
     layout = OciLayout(tmp_path / "layout")
     (tmp_path / "layout").mkdir()
     layout.prepare()
+    for data in (b"first", b"other"):
+        layout.put_manifest(data, MANIFEST)
     return layout
 
 
@@ -81,9 +83,9 @@ def test_many_writers_of_one_blob_store_it_once(layout: OciLayout) -> None:
 def test_many_writers_of_names_lose_none(layout: OciLayout) -> None:
     names = [f"v{number}" for number in range(30)]
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda name: layout.set_names({name: descriptor(DIGEST)}, ()), names))
+        list(pool.map(lambda name: layout.set_names({name: descriptor(FIRST)}, ()), names))
     found = [layout.tag(name) for name in names]
-    assert all(each is not None and each.digest.hex == DIGEST.hex for each in found)
+    assert all(each is not None and each.digest.hex == FIRST.hex for each in found)
 
 
 def test_entries_of_others_are_kept(layout: OciLayout) -> None:
@@ -92,36 +94,42 @@ def test_entries_of_others_are_kept(layout: OciLayout) -> None:
         {**descriptor(OTHER), "annotations": {"org.opencontainers.image.ref.name": "theirs", "more": "1"}},
     ]
     (layout.path / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": foreign, "extra": {"a": 1}}))
-    layout.set_names({"v1": descriptor(DIGEST)}, ())
+    layout.set_names({"v1": descriptor(FIRST)}, ())
     written = json.loads((layout.path / "index.json").read_text())
     assert written["manifests"][:2] == foreign
     assert written["extra"] == {"a": 1}
 
 
 def test_a_taken_name_is_refused_and_a_moving_one_moves(layout: OciLayout) -> None:
-    layout.set_names({"v1": descriptor(DIGEST)}, ())
+    layout.set_names({"v1": descriptor(FIRST)}, ())
     with pytest.raises(NameTakenError) as caught:
         layout.set_names({"new": descriptor(OTHER), "v1": descriptor(OTHER)}, ())
-    assert all(part in str(caught.value) for part in ("'v1'", str(DIGEST), str(OTHER)))
+    assert all(part in str(caught.value) for part in ("'v1'", str(FIRST), str(OTHER)))
     assert layout.tag("new") is None
     layout.set_names({"v1": descriptor(OTHER)}, moving=("v1",))
     found = layout.tag("v1")
     assert found is not None
     assert found.digest.hex == OTHER.hex
     listed = [entry["digest"] for entry in layout.index()["manifests"]]
-    assert listed == [str(DIGEST), str(OTHER)], "what is pulled by digest stays listed"
+    assert listed == [str(FIRST), str(OTHER)], "what is pulled by digest stays listed"
 
 
 def test_setting_the_same_names_again_writes_nothing(layout: OciLayout) -> None:
-    layout.set_names({"v1": descriptor(DIGEST)}, ())
+    layout.set_names({"v1": descriptor(FIRST)}, ())
     before = (layout.path / "index.json").stat()
-    layout.set_names({"v1": descriptor(DIGEST)}, ())
+    layout.set_names({"v1": descriptor(FIRST)}, ())
     assert (layout.path / "index.json").stat().st_ino == before.st_ino
+
+
+def test_a_name_for_what_is_not_there_is_not_written(layout: OciLayout) -> None:
+    with pytest.raises(AbsentError):
+        layout.set_names({"v1": descriptor(FIRST), "v2": descriptor(DIGEST)}, ())
+    assert layout.tag("v1") is None
 
 
 def test_a_name_of_two_contents_is_refused(layout: OciLayout) -> None:
     entries = [
-        {**descriptor(digest), "annotations": {"org.opencontainers.image.ref.name": "v1"}} for digest in (DIGEST, OTHER)
+        {**descriptor(digest), "annotations": {"org.opencontainers.image.ref.name": "v1"}} for digest in (FIRST, OTHER)
     ]
     (layout.path / "index.json").write_text(json.dumps({"manifests": entries}))
     with pytest.raises(InvalidInputError, match="more than one"):

@@ -20,6 +20,7 @@ from flywheel_assets_tests.adapters.oci.images import (
     blob_file,
     digest_of,
     image_of,
+    layouts,
     make_image,
     nothing,
     platform_fields,
@@ -31,7 +32,7 @@ from flywheel_assets_tests.adapters.oci.images import (
 
 
 def inspect(root: Path, image: OciImage, limits: Limits | None = None) -> dict[str, Reading]:
-    readings = OciStaging(root, limits or Limits()).inspect(image, nothing)
+    readings = OciStaging(layouts(root), limits or Limits()).inspect(image, nothing)
     return {reading.member: reading for reading in readings}
 
 
@@ -64,7 +65,7 @@ def test_every_member_of_every_platform_is_read(tmp_path: Path) -> None:
 def test_reading_counts_every_byte_and_shared_layers_once(tmp_path: Path) -> None:
     image = make_image(tmp_path)
     counted: list[int] = []
-    OciStaging(tmp_path).inspect(image, counted.append)
+    OciStaging(layouts(tmp_path)).inspect(image, counted.append)
     files = (tmp_path / REPOSITORY / "blobs/sha256").iterdir()
     assert sum(counted) == sum(path.stat().st_size for path in files)
 
@@ -264,7 +265,9 @@ def test_a_repository_that_is_not_there_is_absent_and_one_that_is_no_layout_malf
 def test_what_is_no_image_is_not_asked_of_staging(tmp_path: Path) -> None:
     file = BazelFile(path="a", digest=CasDigest.of(b""), size=0)
     with pytest.raises(UsageError):
-        OciStaging(tmp_path).inspect(BazelOutputs(label="//:a", action=ActionDigest.of(b""), files=(file,)), nothing)
+        OciStaging(layouts(tmp_path)).inspect(
+            BazelOutputs(label="//:a", action=ActionDigest.of(b""), files=(file,)), nothing
+        )
 
 
 def test_what_progress_raises_comes_out(tmp_path: Path) -> None:
@@ -274,4 +277,4 @@ def test_what_progress_raises_comes_out(tmp_path: Path) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        OciStaging(tmp_path).inspect(image, stop)
+        OciStaging(layouts(tmp_path)).inspect(image, stop)

@@ -1,0 +1,60 @@
+"""From what the catalogue says of a credential to the credential itself: secrets lie in the environment or in files."""
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from flywheel_assets.adapters.http.credentials import ANONYMOUS, Credentials, Secret
+from flywheel_assets.catalog.models import Credential
+from flywheel_assets.domain.errors import UnauthorisedError
+
+MAX_SECRET_BYTES = 64 * 1024
+
+
+def credentials(
+    home: Path, declared: Credential | None, surface: str, environment: Mapping[str, str] = os.environ
+) -> Credentials:
+    """What ``surface`` is shown. A secret that is missing is an UnauthorisedError when it is needed, not before."""
+    if declared is None:
+        return ANONYMOUS
+
+    def secret(reference: str | None) -> Secret | None:
+        return Secret(_source(home, reference, surface, environment)) if reference else None
+
+    def file(url: str | None) -> Path | None:
+        return home / url.removeprefix("file://").removeprefix("file:") if url else None
+
+    return Credentials(
+        bearer=secret(declared.bearer),
+        user=declared.user or "",
+        password=secret(declared.password),
+        netrc=file(declared.netrc),
+        certificate=file(declared.certificate),
+        certificate_key=file(declared.certificate_key),
+        ca=file(declared.ca),
+    )
+
+
+def _source(home: Path, reference: str, surface: str, environment: Mapping[str, str]) -> Callable[[], str]:
+    kind, _, name = reference.partition(":")
+
+    def from_environment() -> str:
+        found = environment.get(name, "")
+        if not found:
+            raise UnauthorisedError(f"The secret of {surface} is to be in {name}, which is not set. Set it.")
+        return found
+
+    def from_file() -> str:
+        path = home / name.removeprefix("//")
+        try:
+            with path.open("rb") as stream:
+                found = stream.read(MAX_SECRET_BYTES).decode("ascii", "replace").strip()
+        except OSError as error:
+            raise UnauthorisedError(
+                f"The secret of {surface} is to be in {path}, which cannot be read: {error.strerror}. Put it there."
+            ) from error
+        if not found:
+            raise UnauthorisedError(f"The secret of {surface} is to be in {path}, which is empty. Put it there.")
+        return found
+
+    return from_environment if kind == "env" else from_file

@@ -1,0 +1,111 @@
+"""Caches and publication surfaces by what the catalogue says of them: protocol, URL, credential, hosts."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from flywheel_assets.adapters.bazel.cache import BazelCache
+from flywheel_assets.adapters.bazel.entries import DiskEntries, HttpEntries
+from flywheel_assets.adapters.http.client import HttpClient
+from flywheel_assets.adapters.nix.cache import NixCache
+from flywheel_assets.adapters.nix.cache_files import CacheFiles, DurableFiles
+from flywheel_assets.adapters.nix.opening import cache_files, durable_files
+from flywheel_assets.adapters.nix.signatures import NixSigningKey
+from flywheel_assets.adapters.nix.surface import NixCacheSurface
+from flywheel_assets.adapters.oci.layout import OciLayout
+from flywheel_assets.adapters.oci.registry import Registry
+from flywheel_assets.adapters.oci.repository import Repository
+from flywheel_assets.adapters.oci.source import OciStaging
+from flywheel_assets.adapters.oci.surface import OciSurface
+from flywheel_assets.catalog.models import (
+    ArtifactType,
+    Catalogue,
+    Credential,
+    DurableSurface,
+    MutableSurface,
+    Visibility,
+)
+from flywheel_assets.domain.limits import DEFAULT_LIMITS
+from flywheel_assets.ports import PublicationSurface, SourceCache
+from flywheel_assets.wiring.secrets import credentials
+
+Repositories = Callable[[str], Repository]
+
+
+def open_caches(home: Path, catalogue: Catalogue) -> dict[str, SourceCache]:
+    """The mutable caches, by name. Nothing is asked of them yet."""
+    return {
+        name: _cache(home, name, surface)
+        for name, surface in catalogue.surfaces.items()
+        if isinstance(surface, MutableSurface)
+    }
+
+
+def open_surfaces(
+    home: Path, catalogue: Catalogue, caches: Mapping[str, SourceCache], nix_key: NixSigningKey
+) -> dict[tuple[str, str], PublicationSurface]:
+    """The publication surfaces that outputs name, by (surface, cache). Nothing is asked of them yet."""
+    found: dict[tuple[str, str], PublicationSurface] = {}
+    for output in catalogue.outputs.values():
+        if output.publication is None:
+            continue
+        name = output.publication.surface
+        surface, cache = catalogue.durable(name), caches[output.cache]
+        if (name, output.cache) in found:
+            continue
+        if isinstance(cache, NixCache) and surface.protocol == "nix":
+            files, consumer = _durable_nix(home, name, surface)
+            upstream = catalogue.mutable(output.cache).trusted_upstream_keys
+            found[name, output.cache] = NixCacheSurface(
+                files, cache, nix_key, DEFAULT_LIMITS, upstream, consumer=consumer
+            )
+        elif isinstance(cache, OciStaging) and surface.protocol == "oci":
+            found[name, output.cache] = _oci_surface(home, name, surface, cache)
+    return found
+
+
+def file_url(home: Path, url: str) -> str:
+    """``url``, a ``file:`` one with the absolute path that it means: relative ones lie below the working folder."""
+    if not url.startswith("file:"):
+        return url
+    return f"file:{home / url.removeprefix('file://').removeprefix('file:')}"
+
+
+def _cache(home: Path, name: str, surface: MutableSurface) -> SourceCache:
+    url, shown = file_url(home, surface.url), credentials(home, surface.credential, name)
+    match surface.protocol:
+        case ArtifactType.NIX:
+            return NixCache(cache_files(url, shown, surface.hosts), surface.trusted_upstream_keys, DEFAULT_LIMITS)
+        case ArtifactType.OCI:
+            return OciStaging(_repositories(home, name, surface, surface.credential), DEFAULT_LIMITS)
+        case ArtifactType.BAZEL:
+            if url.startswith("file:"):
+                return BazelCache(DiskEntries(Path(url.removeprefix("file:"))), DEFAULT_LIMITS)
+            return BazelCache(HttpEntries(HttpClient(url, shown, surface.hosts)), DEFAULT_LIMITS)
+
+
+def _durable_nix(home: Path, name: str, surface: DurableSurface) -> tuple[DurableFiles, CacheFiles]:
+    """A durable Nix cache for writing, and as its consumers read it."""
+    url = file_url(home, surface.url)
+    reading = credentials(home, surface.read_credential, name)
+    is_public = surface.visibility is Visibility.PUBLIC
+    return (
+        durable_files(url, credentials(home, surface.credential, name), surface.hosts),
+        cache_files(url, reading, surface.hosts, anonymous=is_public),
+    )
+
+
+def _oci_surface(home: Path, name: str, surface: DurableSurface, staging: OciStaging) -> OciSurface:
+    target = _repositories(home, name, surface, surface.credential)
+    consumer = _repositories(home, name, surface, surface.read_credential)
+    return OciSurface(target, staging, DEFAULT_LIMITS, consumer=consumer)
+
+
+def _repositories(
+    home: Path, name: str, surface: MutableSurface | DurableSurface, credential: Credential | None
+) -> Repositories:
+    """How a repository of this surface is found by its name."""
+    url = file_url(home, surface.url)
+    if url.startswith("file:"):
+        folder = Path(url.removeprefix("file:"))
+        return lambda repository: OciLayout(folder, repository, DEFAULT_LIMITS)
+    return Registry(url, credentials(home, credential, name), surface.hosts, DEFAULT_LIMITS).repository

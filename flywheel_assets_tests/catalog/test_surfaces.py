@@ -1,0 +1,101 @@
+"""What a catalogue may say of surfaces over the network: where they are, who may see what, which hosts they lead to."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+import flywheel_assets
+from flywheel_assets.catalog.loading import load_catalogue
+from flywheel_assets.catalog.models import Credential
+from flywheel_assets.domain.errors import CatalogError
+
+PACKAGE = Path(flywheel_assets.__file__).parent
+BASE = PACKAGE / "catalog" / "gloriousflywheel.yaml"
+DURABLE = "role: durable, owner: platform, retention: never, authority: true, protocol: nix"
+
+
+def complaints(tmp_path: Path, text: str) -> str:
+    overlay = tmp_path / "overlay.yaml"
+    overlay.write_text(text)
+    with pytest.raises(CatalogError) as refused:
+        load_catalogue([BASE, overlay])
+    return str(refused.value)
+
+
+def load(tmp_path: Path, text: str) -> None:
+    overlay = tmp_path / "overlay.yaml"
+    overlay.write_text(text)
+    load_catalogue([BASE, overlay])
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://cache.example/main",
+        "http://127.0.0.1:5000",
+        "s3://bucket/prefix",
+        "file:surfaces/nix",
+    ],
+)
+def test_a_durable_nix_cache_may_be_at_any_of_these(url: str, tmp_path: Path) -> None:
+    load(tmp_path, f"surfaces: {{own: {{{DURABLE}, visibility: public, url: '{url}'}}}}")
+
+
+@pytest.mark.parametrize("url", ["ftp://cache.example", "https://user:pw@cache.example", "https://c.example/?t=1", "x"])
+def test_a_url_with_a_secret_or_of_an_unknown_scheme_is_refused(url: str, tmp_path: Path) -> None:
+    found = complaints(tmp_path, f"surfaces: {{own: {{{DURABLE}, visibility: public, url: '{url}'}}}}")
+    assert "overlay.yaml:1: surfaces.own.url" in found
+
+
+def test_only_a_durable_nix_cache_can_be_in_s3(tmp_path: Path) -> None:
+    found = complaints(tmp_path, "surfaces: {attic-main: {url: 's3://bucket'}}")
+    assert "surfaces.attic-main.url is in S3, where only a durable Nix cache can be" in found
+
+
+def test_a_surface_that_is_not_public_says_how_its_consumers_read_it(tmp_path: Path) -> None:
+    text = f"surfaces: {{own: {{{DURABLE}, visibility: private, url: 'https://c.example'}}}}"
+    assert "surfaces.own.read_credential is needed" in complaints(tmp_path, text)
+    load(tmp_path, text.replace("url:", "read_credential: {bearer: 'env:READ'}, url:"))
+
+
+def test_a_public_surface_is_read_back_anonymously(tmp_path: Path) -> None:
+    text = f"surfaces: {{own: {{{DURABLE}, visibility: public, read_credential: {{bearer: 'env:R'}}, "
+    text += "url: 'https://c.example'}}"
+    assert "surfaces.own.read_credential is not for a public surface" in complaints(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    ("fields", "problem"),
+    [
+        ({}, "give one of bearer"),
+        ({"user": "ci"}, "user and password belong together"),
+        ({"password": "env:P"}, "user and password belong together"),
+        ({"bearer": "env:T", "netrc": "file:n"}, "give one of bearer"),
+        ({"bearer": "env:T", "user": "ci", "password": "env:P"}, "give one of bearer"),
+        ({"certificate": "file:c"}, "certificate and certificate_key belong together"),
+    ],
+)
+def test_a_credential_says_one_thing(fields: dict[str, str], problem: str) -> None:
+    with pytest.raises(ValidationError, match=problem):
+        Credential.model_validate(fields)
+
+
+@pytest.mark.parametrize("secret", ["hunter2", "env:", "env:1X", "env:A B", "file:"])
+def test_a_secret_itself_cannot_stand_in_a_catalogue(secret: str) -> None:
+    with pytest.raises(ValidationError):
+        Credential.model_validate({"bearer": secret})
+
+
+def test_what_belongs_to_observing_is_refused_for_other_ways(tmp_path: Path) -> None:
+    found = complaints(
+        tmp_path,
+        "outputs: {runner-dashboard-image: {publication: {way: copies, attestations: [scan], signers: [nobody]}}}",
+    )
+    assert "has signers or attestations, which belong to the way `observes`" in found
+    assert "names the key 'nobody', which is not in keys" in found
+
+
+def test_attestations_are_believed_only_of_named_signers(tmp_path: Path) -> None:
+    found = complaints(tmp_path, "outputs: {runner-dashboard-image: {publication: {attestations: [scan]}}}")
+    assert "publication.attestations are believed only of signers: name them" in found
