@@ -50,8 +50,10 @@ sample: install ## record the sample anew, with the real tools
 	@$(BIN)/python scripts/record_sample.py
 
 lock: install ## resolve the dependencies anew
-	@UV_SYSTEM_CERTS=1 $(BIN)/uv pip compile pyproject.toml --group dev --upgrade --universal --python-version 3.11 \
-	    --generate-hashes --no-emit-index-url --no-header --quiet --output-file requirements.lock
+	@UV_SYSTEM_CERTS=1 $(BIN)/uv pip compile pyproject.toml --extra pipeline --group dev --upgrade --universal \
+	    --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet --output-file requirements.lock
+	@UV_SYSTEM_CERTS=1 $(BIN)/uv pip compile pyproject.toml --group build --constraint requirements.lock --universal \
+	    --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet --output-file ci/requirements.lock
 
 clean: ## remove the environment and all caches, but not FLYWHEEL_HOME
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.*

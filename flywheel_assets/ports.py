@@ -3,14 +3,16 @@
 An adapter turns every foreign exception into one of ``domain.errors``; a leaked ValueError is a bug.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Protocol
 
 from flywheel_assets.domain.artifacts import Artifact
 from flywheel_assets.domain.digests import EvidenceDigest
 from flywheel_assets.domain.inspections import Reading
+from flywheel_assets.domain.platform_runs import PlatformRun
 from flywheel_assets.domain.publications import Attached, Plan, Proof, Release
 
 Progress = Callable[[int], None]
@@ -21,19 +23,77 @@ Progress = Callable[[int], None]
 class Delivery:
     """One document that a builder left in an inbox.
 
-    ``data`` is None when it was not read (too large, unreadable); ``problem`` then says why.
+    ``data`` is None when it was not read (too large, unreadable); ``problem`` then says why, and ``passing`` whether
+    another try may read it. ``version`` changes whenever what lies under the name does; it is empty where the source
+    cannot tell.
     """
 
     name: str
     data: bytes | None
     problem: str = ""
+    version: str = field(default="", compare=False)
+    passing: bool = False
 
 
 class BuildSource(Protocol):
     """Where receipts arrive."""
 
-    def deliveries(self) -> Iterator[Delivery]:
-        """Everything that lies there now, in a stable order. Raises ReadError when the place is not readable."""
+    def deliveries(self, seen: Container[str] = frozenset()) -> Iterator[Delivery]:
+        """What lies there now, in a stable order, but for versions in ``seen``, which are not read.
+
+        Raises ReadError when the place is not readable, here or while it is gone through.
+        """
+        ...
+
+    def delivery(self, name: str) -> Delivery | None:
+        """What lies under a name now, None when there is nothing. Raises as ``deliveries``."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """A run in a forge's list: its latest attempt, and whether that has ended.
+
+    ``at`` is what the list is sorted by, ``version`` as of ``PlatformRun``.
+    """
+
+    run: str
+    attempt: int
+    at: datetime
+    is_finished: bool
+    version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """One page of sightings, newest first. ``is_full``: there may be more behind it."""
+
+    sightings: tuple[Sighting, ...]
+    is_full: bool
+
+
+class RunSource(Protocol):
+    """A forge's API about the runs of repositories. Every call is bounded, and none waits for a rate limit."""
+
+    def listed(self, repository: str, floor: datetime, upper: datetime | None, page: int) -> Listing:
+        """A page of the runs between two times, both included; of one that changed later too, when ``upper`` is None.
+
+        Raises ReadError, InvalidInputError when the answer is none that this reader knows.
+        """
+        ...
+
+    def run(self, repository: str, run: str, attempt: int) -> PlatformRun | None:
+        """All about one attempt; None while it goes on.
+
+        Raises AbsentError only when the forge shows the repository and has no such attempt; else as ``listed``.
+        """
+        ...
+
+    def receipts(self, run: PlatformRun) -> Iterator[Delivery]:
+        """The documents in the run's artifacts that the catalogue names. What is spoilt or gone is one with a problem.
+
+        Raises ReadError for what another try may read.
+        """
         ...
 
 
@@ -97,12 +157,16 @@ class PublishedReader(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LogEntry:
-    """One numbered entry of an evidence log: what kind of evidence, about which build, under which digest."""
+    """One numbered entry of an evidence log: what kind of evidence, about which build, under which digest, since when.
+
+    ``at`` is None in entries that were made before logs told the time.
+    """
 
     number: int
     kind: str
     subject: str
     evidence: EvidenceDigest
+    at: datetime | None = field(default=None, compare=False)
 
 
 class EvidenceStore(Protocol):

@@ -73,7 +73,7 @@ PYDANTIC = ("pydantic", "pydantic_core")
 DAGSTER = ("dagster", "dagster_webserver", "dagster_graphql", "dagster_shared", "dagster_pipes")
 CORE = ("domain", "catalog", "gate", "ports", "promotion")
 # What every adapter may use; any other two adapters know nothing of each other.
-SHARED_ADAPTERS = ("adapters.http", "adapters.files", "adapters.writing")
+SHARED_ADAPTERS = ("adapters.http", "adapters.files", "adapters.s3", "adapters.writing")
 
 # The longest matching name counts. A module below `adapters` is a layer of its own: see layer_of.
 LAYERS = (

@@ -5,7 +5,7 @@ step just before it happens: a test makes it raise, or lets the world change the
 """
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -54,6 +54,7 @@ class FakeEvidence:
     slots: dict[str, bytes] = field(default_factory=dict)
     lost_claims: set[str] = field(default_factory=set)
     before: Callable[[str], None] = nothing
+    clock: Callable[[], datetime] = field(default_factory=FakeClock)
     _seen: dict[str, list[LogEntry]] = field(default_factory=dict)
     _locks: dict[str, threading.Lock] = field(default_factory=dict)
     _lock: threading.RLock = field(default_factory=threading.RLock)
@@ -78,7 +79,7 @@ class FakeEvidence:
                     return entry
             self.before(f"append {kind}")
             chain = self.chains.setdefault(log, [])
-            chain.append(LogEntry(len(chain) + 1, kind, subject, evidence))
+            chain.append(LogEntry(len(chain) + 1, kind, subject, evidence, self.clock()))
             self._seen[log] = list(chain)
             return chain[-1]
 
@@ -115,25 +116,36 @@ class FakeEvidence:
 
 @dataclass
 class FakeInbox:
-    """ports.BuildSource: documents by name, and what could not be read."""
+    """ports.BuildSource: documents by name, what could not be read, and what fails only now."""
 
     documents: dict[str, bytes] = field(default_factory=dict)
     problems: dict[str, str] = field(default_factory=dict)
+    failing: set[str] = field(default_factory=set)
     largest: int = 4 * 1024 * 1024
     broken: ReadError | None = None
 
-    def deliveries(self) -> Iterator[Delivery]:
+    def deliveries(self, seen: Container[str] = frozenset()) -> Iterator[Delivery]:
         if self.broken is not None:
             raise self.broken
-        return iter([self._delivery(name) for name in sorted(self.documents.keys() | self.problems.keys())])
+        found = [self._delivery(name) for name in sorted(self.documents.keys() | self.problems.keys())]
+        return iter([each for each in found if each.version not in seen])
+
+    def delivery(self, name: str) -> Delivery | None:
+        if self.broken is not None:
+            raise self.broken
+        return self._delivery(name) if name in self.documents or name in self.problems else None
 
     def _delivery(self, name: str) -> Delivery:
+        if name in self.failing:
+            return Delivery(name, None, f"{name} failed.", f"{name} failing", passing=True)
         if name in self.problems:
-            return Delivery(name, None, f"{name} {self.problems[name]}")
+            return Delivery(name, None, f"{name} {self.problems[name]}", f"{name} spoilt")
         data = self.documents[name]
+        version = f"{name} {EvidenceDigest.of(data)}"
         if len(data) > self.largest:
-            return Delivery(name, None, f"{name} has {len(data):,} bytes, and at most {self.largest:,} are read.")
-        return Delivery(name, data)
+            problem = f"{name} has {len(data):,} bytes, and at most {self.largest:,} are read."
+            return Delivery(name, None, problem, version)
+        return Delivery(name, data, version=version)
 
 
 def members_of(artifact: Artifact) -> dict[str, tuple[str, int]]:

@@ -206,3 +206,32 @@ def test_a_part_that_go_cannot_build_is_missing_with_what_go_said(pytester: pyte
     part = script["GoPart"]("zot", "example.org/zot", "v1.0.0", "")
     assert script["built"](part) == {"missing": "zot v1.0.0 could not be built: x@v1: 403 Forbidden."}
     assert list((tmp_path / "peers").iterdir()) == []
+
+
+def test_a_part_that_npm_cannot_install_is_missing_with_what_npm_said(
+    pytester: pytest.Pytester, tmp_path: Path
+) -> None:
+    npm = program(pytester, "npm")
+    npm.write_text("#!/bin/sh\necho 'npm error code E403.' >&2; exit 1\n")
+    script = runpy.run_path(str(SCRIPT))
+    script["fetched"].__globals__["BUILT"] = tmp_path / "peers"
+    part = script["NpmPart"]("prism", "1.0.0", ("prism@1.0.0",))
+    assert script["fetched"](part) == {"missing": "prism 1.0.0 could not be installed: npm error code E403."}
+    assert list((tmp_path / "peers").iterdir()) == []
+
+
+def test_a_part_that_npm_installs_is_whole_or_not_there_and_runs_none_of_its_scripts(
+    pytester: pytest.Pytester, tmp_path: Path
+) -> None:
+    npm = program(pytester, "npm")
+    npm.write_text(
+        '#!/bin/sh\necho "$@" > %s\n/bin/mkdir -p "$3/node_modules/.bin"\n: > "$3/node_modules/.bin/prism"\n'
+        % (tmp_path / "asked")
+    )
+    script = runpy.run_path(str(SCRIPT))
+    script["fetched"].__globals__["BUILT"] = tmp_path / "peers"
+    part = script["NpmPart"]("prism", "1.0.0", ("prism@1.0.0",))
+    assert script["fetched"](part) == {"path": str(part.program), "version": "1.0.0"}
+    assert part.program.exists()
+    assert "--ignore-scripts" in (tmp_path / "asked").read_text()
+    assert [path.name for path in (tmp_path / "peers").iterdir()] == ["prism@1.0.0"]

@@ -101,6 +101,6 @@ def test_the_json_explanation_adds_every_rules_finding() -> None:
     assert document.keys() == {"schema", "output", "builds"}
     (build,) = document["builds"]
     assert build.keys() == KEYS | {"findings"}
-    assert len(build["findings"]) == 14
+    assert len(build["findings"]) == 15
     for finding in build["findings"]:
         assert finding.keys() == {"rule", "phase", "verdict", "reason", "message", "remedy", "actor", "about"}

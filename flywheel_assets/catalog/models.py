@@ -32,6 +32,7 @@ SecretRef = Annotated[str, StringConstraints(pattern=r"^(env:[A-Za-z_][A-Za-z0-9
 
 HostName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9.-]+(:[0-9]{1,5})?$", max_length=260)]
 FolderUrl = Annotated[str, StringConstraints(pattern=r"^file:[^\s]+$", max_length=500)]
+InboxUrl = Annotated[str, StringConstraints(pattern=r"^(file:[^\s]+|s3://[a-z0-9.-]+(/[^\s?#]*)?)$", max_length=500)]
 TagTemplate = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_{][A-Za-z0-9._{}-]*$", max_length=100)]
 
 
@@ -144,6 +145,11 @@ class Credential(Entry):
         if len(given) > 1 or not (given or self.certificate or self.ca):
             raise ValueError("give one of bearer, user with password, or netrc; or a certificate")
         return self
+
+    @property
+    def authorises(self) -> bool:
+        """Whether it says who asks, besides what it says in TLS."""
+        return not (self.bearer is self.user is self.netrc is None)
 
 
 class MutableSurface(Entry):
@@ -322,6 +328,65 @@ class Output(Entry):
         return self.role is Role.PACKAGE and self.audience not in {Audience.ACCELERATION, Audience.INTERNAL}
 
 
+class SourceKind(StrEnum):
+    """Which forge's API a source speaks."""
+
+    GITHUB = "github"
+    GITLAB = "gitlab"
+
+
+class RunSteps(Entry):
+    """What a run's steps prove, by their names as the forge shows them (GitLab: by the names of jobs).
+
+    Names are shell patterns. GitHub calls a step without a name `Run <command>` or `Run <action>`.
+    """
+
+    bootstrap: tuple[Line, ...] = Field(
+        default=(), description="Steps that install and verify the toolchain, such as `Run */determinate-nix-action@*`."
+    )
+    validations: dict[Line, Line] = Field(
+        default={}, description="Validation to the step that runs it, such as `pnpm check: Run pnpm check`."
+    )
+
+
+class GithubApp(Entry):
+    """An installation of a GitHub App: it trades its key for tokens that live an hour."""
+
+    id: Annotated[int, Field(ge=1)]
+    installation: Annotated[int, Field(ge=1)]
+    private_key: SecretRef = Field(description="Its private key, PEM.")
+
+
+class ForgeSource(Entry):
+    """A forge whose API says what really ran: facts about runs that their jobs have no hand in."""
+
+    kind: SourceKind
+    url: Annotated[str, StringConstraints(pattern=r"^https?://[^\s/?#@]+(/[^\s?#@]*)?$", max_length=500)] = Field(
+        description="Base of its API: `https://api.github.com`, `https://gitlab.example/api/v4`."
+    )
+    credential: Credential | None = Field(
+        default=None, description="A token that may read runs and artifacts, and nothing else, of the repositories."
+    )
+    app: GithubApp | None = Field(default=None, description="GitHub: instead of a credential's token.")
+    hosts: tuple[HostName, ...] = Field(default=(), description="Hosts that it may lead to for artifacts.")
+    repositories: Annotated[tuple[RepositoryUri, ...], Field(min_length=1)]
+    steps: RunSteps = RunSteps()
+    receipt_artifacts: Line | None = Field(
+        default=None, description="Artifacts of runs that hold receipts, as a shell pattern such as `receipt-*`."
+    )
+    look_back_days: Annotated[int, Field(ge=1, le=400)] = Field(
+        default=35, description="How far back runs are looked for: GitHub lets a run be re-run for 30 days."
+    )
+
+    @model_validator(mode="after")
+    def _shows_one_thing(self) -> Self:
+        if self.app is not None and self.kind is not SourceKind.GITHUB:
+            raise ValueError("an app belongs to a source of the kind github")
+        if self.app is not None and self.credential is not None and self.credential.authorises:
+            raise ValueError("give an app, or a credential that says who asks, not both")
+        return self
+
+
 class AuthorityGate(Entry):
     """A condition of a change of authority; `met_by` names the evidence once it is met."""
 
@@ -351,12 +416,18 @@ class Catalogue(Entry):
     name: OutputName
     policy_uri: Annotated[str, StringConstraints(pattern=r"^(https://|urn:)[^\s]+$", max_length=300)]
     verifier_uri: Annotated[str, StringConstraints(pattern=r"^(https://|urn:)[^\s]+$", max_length=300)]
-    inbox: FolderUrl = Field(default="file:inbox", description="Where receipts arrive.")
+    inbox: InboxUrl = Field(
+        default="file:inbox",
+        description="Where receipts arrive: `file:<folder>` (relative to FLYWHEEL_HOME), or `s3://bucket/prefix`.",
+    )
     evidence: FolderUrl = Field(default="file:evidence", description="Where evidence is kept.")
     owners: dict[OutputName, Owner]
     repositories: dict[RepositoryUri, Repository]
     builders: dict[BuilderLabel, Builder]
     surfaces: dict[OutputName, Surface]
+    sources: dict[OutputName, ForgeSource] = Field(
+        default={}, description="Forges whose APIs say what really ran; without one, receipts alone do."
+    )
     keys: dict[OutputName, TrustedKey] = Field(default={}, description="Keys that may sign receipts.")
     trust_root: Annotated[str, Field(max_length=200_000)] | None = Field(
         default=None,
@@ -399,6 +470,10 @@ class Catalogue(Entry):
             document["outputs"] = {name: document["outputs"][name] for name in sorted(related)}
             self._digests[output] = EvidenceDigest.of(canonical(document))
         return self._digests[output]
+
+    def source_of(self, repository: str) -> ForgeSource | None:
+        """The forge that knows the runs of a repository, where one is catalogued."""
+        return next((source for source in self.sources.values() if repository in source.repositories), None)
 
     def durable(self, name: str) -> DurableSurface:
         """The durable surface called ``name``; loading has made sure that it is one."""

@@ -26,6 +26,7 @@ def complaints(catalogue: Catalogue) -> Iterator[Complaint]:
     yield from _keys(catalogue)
     yield from _trust_root(catalogue)
     yield from _surfaces(catalogue)
+    yield from _sources(catalogue)
     for name, output in catalogue.outputs.items():
         yield from _output(catalogue, name, output)
     for name, product in catalogue.products.items():
@@ -90,6 +91,18 @@ def _surfaces(catalogue: Catalogue) -> Iterator[Complaint]:
                 yield (*path, "read_credential"), "is not for a public surface, which is read back anonymously"
             if not is_public and surface.read_credential is None:
                 yield (*path, "read_credential"), "is needed: consumers of this surface do not read anonymously"
+
+
+def _sources(catalogue: Catalogue) -> Iterator[Complaint]:
+    taken: dict[str, str] = {}
+    for name, source in catalogue.sources.items():
+        for number, uri in enumerate(source.repositories):
+            path = ("sources", name, "repositories", str(number))
+            if uri not in catalogue.repositories:
+                yield path, f"names {uri}, which is not in repositories"
+            if uri in taken:
+                yield path, f"names {uri}, which is of the source {taken[uri]!r} already"
+            taken.setdefault(uri, name)
 
 
 def _output(catalogue: Catalogue, name: str, output: Output) -> Iterator[Complaint]:

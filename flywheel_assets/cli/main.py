@@ -18,6 +18,7 @@ COMMANDS = {
     "run": ("run:run", "Pick up builds, gate and publish them, print the report, then serve the UI."),
     "report": ("looking:report", "Every build that arrived: verdict, reason, where published."),
     "why-not": ("looking:why_not", "Why a build is not published, what would change that, who acts."),
+    "intake": ("intake:intake", "What could not be read or routed: list, explain, retry, dismiss."),
     "promote": ("promoting:promote", "Publish one build, if the gate lets it."),
     "verify": ("verifying:verify", "Verify a published artifact offline, with the public key alone."),
     "receipt": ("receipts:receipt", "What a builder calls after a build: write a signed receipt."),
@@ -39,7 +40,16 @@ class LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module, _, name = COMMANDS[cmd_name][0].partition(":")
-        command: click.Command = getattr(import_module(f"flywheel_assets.cli.{module}"), name)
+        try:
+            command: click.Command = getattr(import_module(f"flywheel_assets.cli.{module}"), name)
+        except ModuleNotFoundError as error:
+            if (error.name or "").startswith("flywheel_assets"):
+                raise
+            # A builder's machine has what `flywheel receipt` needs, and that may be all.
+            raise UsageError(
+                f"`flywheel {cmd_name}` needs {error.name}: install the package with its extra, "
+                "flywheel_assets[pipeline]."
+            ) from error
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

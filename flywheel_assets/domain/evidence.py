@@ -6,6 +6,7 @@ from flywheel_assets.domain.builds import BuildKey, Closed
 from flywheel_assets.domain.digests import EvidenceDigest, GitRevision
 from flywheel_assets.domain.inspections import Inspection
 from flywheel_assets.domain.names import OutputName
+from flywheel_assets.domain.platform_runs import RecordedRun
 from flywheel_assets.domain.receipts import Receipt, TestOutcome
 
 
@@ -27,11 +28,16 @@ class Signatures(Closed):
 
 
 class AttestedReceipt(Closed):
-    """A receipt with what its envelope's signatures are worth."""
+    """A receipt with what its envelope's signatures are worth.
+
+    ``arrived_at`` is when it was taken in, known where a forge vouches for its run: the time in a receipt is the
+    signer's word, and whoever finds an expired key can write an earlier one.
+    """
 
     evidence: EvidenceDigest
     signatures: Signatures
     receipt: Receipt
+    arrived_at: AwareDatetime | None = None
 
 
 class AttestedTest(Closed):
@@ -61,9 +67,10 @@ class EvidenceBundle(Closed):
     """Everything the gate may look at for one build.
 
     ``receipts`` are those of this very run, ``witnesses`` those of other runs of the same output, source
-    revision and system, ``dependencies`` those of outputs that this one is built from. ``damaged`` holds a
-    sentence for each piece of evidence that a log names and that could not be read: none of it may be
-    dropped silently, because it may have been evidence against the artifact.
+    revision and system, ``dependencies`` those of outputs that this one is built from. ``platform_runs`` is what the
+    forge says of the runs of receipts and witnesses. ``damaged`` holds a sentence for each piece of evidence that a
+    log names and that could not be read: none of it may be dropped silently, because it may have been evidence
+    against the artifact.
     """
 
     output: OutputName
@@ -73,6 +80,7 @@ class EvidenceBundle(Closed):
     dependencies: tuple[AttestedReceipt, ...] = ()
     tests: tuple[AttestedTest, ...] = ()
     inspections: tuple[RecordedInspection, ...] = ()
+    platform_runs: tuple[RecordedRun, ...] = ()
     channel: ChannelHead | None = None
     damaged: tuple[str, ...] = ()
 
@@ -81,4 +89,5 @@ class EvidenceBundle(Closed):
         """Digests of all evidence, sorted."""
         found = {attested.evidence for attested in (*self.receipts, *self.witnesses, *self.dependencies)}
         found |= {test.evidence for test in self.tests} | {recorded.evidence for recorded in self.inspections}
+        found |= {recorded.evidence for recorded in self.platform_runs}
         return tuple(sorted(found))

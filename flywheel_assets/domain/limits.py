@@ -43,6 +43,16 @@ class Limits:
     referrer_bytes: int = 2 * GIB
     action_result_bytes: int = 4 * MIB
     inbox_batch: int = 500
+    # Of one visit to a repository at its forge: pages of runs, and runs that are read whole.
+    forge_pages: int = 20
+    forge_runs: int = 100
+    forge_answer_bytes: int = 16 * MIB
+    forge_jobs: int = 1000  # of one run
+    forge_artifacts: int = 1000
+    receipt_artifacts: int = 50  # of one run, and their archives together as large as one may be unpacked
+    archive_bytes: int = 16 * MIB
+    archive_files: int = 200
+    archive_unpacked_bytes: int = 64 * MIB
 
     @property
     def signed_bytes(self) -> int:

@@ -76,11 +76,12 @@ def _why_none(case: Case) -> Finding:
             remedy=f"{EMIT_AGAIN} If the signer is right, add it under `keys`.",
             actor=f"builder {label}; {case.catalogue_owner}",
         )
-    reason = why_not_trusted(keys[0], receipt)
+    reason = why_not_trusted(keys[0], receipt, attested.arrived_at)
     sentence = {
         "key-not-for-builder": f"the key may not speak for the builder {label}",
         "key-not-for-repository": f"the key may not speak for {receipt.run.source.repository}",
-        "key-not-valid-then": f"the key was not valid when the run finished ({receipt.run.finished_at:%Y-%m-%d})",
+        "key-not-valid-then": f"the key was not valid when the run finished ({receipt.run.finished_at:%Y-%m-%d})"
+        + (f", or when its receipt arrived ({attested.arrived_at:%Y-%m-%d})" if attested.arrived_at else ""),
     }[reason]
     return _answer(TEMPORARILY, reason, sentence, remedy=EMIT_AGAIN, actor=f"builder {label}")
 

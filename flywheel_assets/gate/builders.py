@@ -1,8 +1,10 @@
 """Phases 0 and 1: did the lane prove its toolchain, and is the builder one that may make this?"""
 
 from flywheel_assets.catalog.models import ArtifactType, Claim
+from flywheel_assets.domain.platform_runs import Ending
 from flywheel_assets.domain.verdicts import About, Finding, Phase, VerdictClass
 from flywheel_assets.gate.case import Answer, Case, needs_receipt
+from flywheel_assets.gate.platform import bootstrap_ending, bootstrap_steps
 
 _bootstrap = Answer("toolchain_bootstrap_was_proven", Phase.BOOTSTRAP)
 _known = Answer("builder_is_known", Phase.BUILD)
@@ -14,12 +16,14 @@ def toolchain_bootstrap_was_proven(case: Case) -> Finding:
     run, builder = case.receipt.run, case.builder
     if builder is not None and ArtifactType(case.receipt.artifact.kind) not in builder.must_prove_bootstrap_for:
         return _bootstrap.passed(f"{run.builder} brings its toolchain; its lane has nothing to install")
-    proof = run.bootstrap
-    if proof is None:
+    proof, seen = run.bootstrap, bootstrap_ending(case)
+    if seen is Ending.PASSED:
+        return _bootstrap.passed(f"{bootstrap_steps(case)[0].name}, which the forge saw end well before the build")
+    if proof is None or seen is Ending.FAILED:
         return _bootstrap(
             VerdictClass.REJECTED_TEMPORARILY,
             "bootstrap-unproven",
-            f"the receipt does not show that the lane on {run.builder} installed and verified its toolchain",
+            f"nothing shows that the lane on {run.builder} installed and verified its toolchain",
             remedy="Build again: the workflow installs Nix first of all, and passes the proof to `flywheel receipt`.",
             actor=case.builder_owner,
         )

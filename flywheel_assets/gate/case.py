@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import wraps
 
-from flywheel_assets.catalog.models import Builder, Catalogue, Claim, Output, TrustedKey
+from flywheel_assets.catalog.models import Builder, Catalogue, Claim, ForgeSource, Output, TrustedKey
+from flywheel_assets.domain.builds import BuilderRun
 from flywheel_assets.domain.evidence import AttestedReceipt, EvidenceBundle, Signatures
+from flywheel_assets.domain.platform_runs import AbsentRun, PlatformRun
 from flywheel_assets.domain.receipts import Receipt
 from flywheel_assets.domain.verdicts import About, Finding, Phase, VerdictClass
 
@@ -61,9 +63,33 @@ class Case:
         """Who decides what the catalogue says of this output."""
         return f"{self.owner}, in the catalogue"
 
+    @property
+    def source(self) -> ForgeSource | None:
+        """The forge that knows the runs of the receipt's repository, where one is catalogued."""
+        return self.catalogue.source_of(self.receipt.run.source.repository)
+
+    def recorded(self, run: BuilderRun) -> PlatformRun | AbsentRun | None:
+        """What the catalogued forge says of a run; None when it was not heard yet, or there is none."""
+        if self.catalogue.source_of(run.source.repository) is None:
+            return None
+        about = [recorded.found for recorded in self.bundle.platform_runs if recorded.is_of(run)]
+        # A forge that had none, and has it now, was behind.
+        return next((found for found in reversed(about) if isinstance(found, PlatformRun)), about[0] if about else None)
+
+    @property
+    def confirmed(self) -> PlatformRun | None:
+        """The forge's record of the receipt's run, when it says the same as the receipt."""
+        found = self.recorded(self.receipt.run)
+        return found if isinstance(found, PlatformRun) and not found.disagreement(self.receipt.run) else None
+
     def believes(self, claim: Claim) -> bool:
-        """Whether a fact in the receipt counts: platform-verified, or a claim this builder is trusted with."""
+        """Whether a fact in the receipt counts: platform-verified, or a claim this builder is trusted with.
+
+        Of bootstrap and validation the forge tells by steps, not by confirming what the receipt says.
+        """
         builder = self.builder
+        if claim in {Claim.SOURCE, Claim.TRIGGER} and self.confirmed is not None:
+            return True
         keys = (key for attested in self.authentic for key in trusted_keys(self.catalogue, attested))
         isolated = any(key.isolated for key in keys)  # receipts that differ are refused: who signed one, signed all
         return isolated or (builder is not None and claim in builder.trusted_claims)
@@ -86,7 +112,8 @@ def can_make(catalogue: Catalogue, output: Output, attested: AttestedReceipt) ->
 
 def trusted_keys(catalogue: Catalogue, attested: AttestedReceipt) -> list[TrustedKey]:
     """The keys that signed and may speak for this receipt's builder, repository and time."""
-    return [key for key in signing_keys(catalogue, attested.signatures) if not why_not_trusted(key, attested.receipt)]
+    receipt, arrived = attested.receipt, attested.arrived_at
+    return [key for key in signing_keys(catalogue, attested.signatures) if not why_not_trusted(key, receipt, arrived)]
 
 
 def signing_keys(catalogue: Catalogue, signatures: Signatures) -> list[TrustedKey]:
@@ -94,15 +121,19 @@ def signing_keys(catalogue: Catalogue, signatures: Signatures) -> list[TrustedKe
     return [catalogue.keys[name] for name in signatures.keys if name in catalogue.keys]
 
 
-def why_not_trusted(key: TrustedKey, receipt: Receipt) -> str:
-    """The reason code why ``key`` may not speak for ``receipt``; empty when it may."""
+def why_not_trusted(key: TrustedKey, receipt: Receipt, arrived_at: datetime | None = None) -> str:
+    """The reason code why ``key`` may not speak for ``receipt``; empty when it may.
+
+    What arrives after a key's time is not believed of it, whatever time it gives itself: the key may have leaked.
+    """
     run = receipt.run
     if run.builder not in key.builders:
         return "key-not-for-builder"
     if run.source.repository not in key.repositories:
         return "key-not-for-repository"
     too_early = key.valid_from is not None and run.finished_at < key.valid_from
-    too_late = key.valid_until is not None and run.finished_at > key.valid_until
+    last = max(run.finished_at, arrived_at or run.finished_at)
+    too_late = key.valid_until is not None and last > key.valid_until
     return "key-not-valid-then" if too_early or too_late else ""
 
 

@@ -8,6 +8,7 @@ from flywheel_assets.domain.builds import TriggerEvent
 from flywheel_assets.domain.evidence import AttestedReceipt
 from flywheel_assets.domain.verdicts import About, Finding, Phase, VerdictClass
 from flywheel_assets.gate.case import Answer, Case, can_make, needs_receipt, trusted_keys
+from flywheel_assets.gate.platform import forge_contradicts, forge_has_no_doubt
 
 _source = Answer("source_can_be_reidentified", Phase.CLASSIFICATION)
 _rebuild = Answer("rebuild_agrees", Phase.CLASSIFICATION)
@@ -121,7 +122,9 @@ def rebuild_agrees(case: Case) -> Finding:
     independent = [
         attested.receipt
         for attested in others
-        if attested.receipt.run.key.run != mine.run.key.run and not signers & set(attested.signatures.keys)
+        if attested.receipt.run.key.run != mine.run.key.run
+        and not signers & set(attested.signatures.keys)
+        and forge_has_no_doubt(case, attested.receipt.run)
     ]
     agreeing = {mine.run.builder, *(other.run.builder for other in independent)}
     wanted = case.output.builders_that_must_agree
@@ -148,6 +151,7 @@ def _is_witness(case: Case, attested: AttestedReceipt) -> bool:
         and not case.receipt.run.source.dirty
         and run.trigger.event is not TriggerEvent.PULL_REQUEST
         and not run.trigger.from_fork
+        and not forge_contradicts(case, run)
     )
 
 

@@ -21,6 +21,7 @@ from flywheel_assets.gate.classification import (
 from flywheel_assets.gate.explain import sentence
 from flywheel_assets.gate.integrity import closure_is_complete, whole_body_matches_digest
 from flywheel_assets.gate.ownership import ownership_is_documented
+from flywheel_assets.gate.platform import forge_vouches_for_the_run
 from flywheel_assets.gate.publication import (
     durable_surface_exists,
     release_authority_holds,
@@ -35,6 +36,7 @@ RULES: tuple[Rule, ...] = (
     output_is_not_transient,
     use_is_intended,
     receipt_is_authentic,
+    forge_vouches_for_the_run,
     toolchain_bootstrap_was_proven,
     builder_is_known,
     rebuild_agrees,

@@ -4,6 +4,7 @@ from flywheel_assets.catalog.models import Claim, TrustedKey
 from flywheel_assets.domain.builds import ValidationResult
 from flywheel_assets.domain.verdicts import Finding, Phase, VerdictClass
 from flywheel_assets.gate.case import Answer, Case, needs_receipt, signing_keys, why_not_trusted
+from flywheel_assets.gate.platform import seen_validations
 
 _answer = Answer("validation_is_green", Phase.VALIDATION)
 
@@ -12,12 +13,14 @@ _answer = Answer("validation_is_green", Phase.VALIDATION)
 def validation_is_green(case: Case) -> Finding:
     """Every validation that the output names passed, and none failed.
 
-    A failure counts whoever reports it of those who may speak for the run; a pass only where the platform
-    says so, or the builder is trusted with that claim. WARNED is a pass with warnings (in-toto test-result v0.1).
+    A failure counts whoever reports it of those who may speak for the run; a pass only where the platform says so
+    (the forge by its steps, or an isolated signer), or the builder is trusted with that claim. WARNED is a pass with
+    warnings (in-toto test-result v0.1).
     """
     wanted = case.catalogue.validations_of(case.output)
     claimed = {(v.name, v.result) for v in case.receipt.run.validations}
-    results = claimed | _attested(case, believed=False)
+    seen = seen_validations(case)
+    results = claimed | seen | _attested(case, believed=False)
     failed = sorted(name for name, result in results if result is ValidationResult.FAILED)
     if failed:
         return _answer(
@@ -27,7 +30,8 @@ def validation_is_green(case: Case) -> Finding:
             remedy="Mend what failed and build again.",
             actor=case.owner,
         )
-    passed = {name for name, result in _attested(case, believed=True) if result is not ValidationResult.FAILED}
+    believed = seen | _attested(case, believed=True)
+    passed = {name for name, result in believed if result is not ValidationResult.FAILED}
     if case.believes(Claim.VALIDATION):
         passed |= {name for name, _ in claimed}
     missing = [name for name in wanted if name not in passed]

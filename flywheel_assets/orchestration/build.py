@@ -8,16 +8,20 @@ import dagster as dg
 warnings.filterwarnings("ignore", category=dg.PreviewWarning)
 
 from flywheel_assets.orchestration.assets import lineage  # noqa: E402 - the filter must stand before the checks
+from flywheel_assets.orchestration.builders import builder_assets  # noqa: E402
+from flywheel_assets.orchestration.freshness import intake_assets  # noqa: E402
 from flywheel_assets.orchestration.resources import Pipeline  # noqa: E402
-from flywheel_assets.orchestration.sensors import pick_up_builds, reconcile_daily  # noqa: E402
+from flywheel_assets.orchestration.sensors import follow_forges, pick_up_builds, reconcile_daily, watch_builders  # noqa: E402
 
 
 def definitions_for(pipeline: Pipeline) -> dg.Definitions:
-    """Every catalogued output's lineage and the two sensors."""
+    """Every builder's page, every catalogued output's lineage, and the sensors."""
     catalogue = pipeline.catalogue
+    owners = sorted({catalogue.owners[builder.owner].contact for builder in catalogue.builders.values()})
+    pages = [*builder_assets(catalogue), *intake_assets(owners, with_forges=bool(catalogue.sources))]
     return dg.Definitions(
-        assets=[asset for name in catalogue.outputs for asset in lineage(catalogue, name)],
-        sensors=[pick_up_builds, reconcile_daily],
+        assets=[*pages, *(asset for name in catalogue.outputs for asset in lineage(catalogue, name))],
+        sensors=[pick_up_builds, reconcile_daily, watch_builders, *([follow_forges] if catalogue.sources else [])],
         resources={"pipeline": pipeline},
         executor=dg.in_process_executor,
     )

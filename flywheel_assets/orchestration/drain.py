@@ -12,8 +12,10 @@ import dagster as dg
 from flywheel_assets.orchestration.build import definitions_for
 from flywheel_assets.orchestration.keys import builds_name
 from flywheel_assets.orchestration.resources import Pipeline
+from flywheel_assets.orchestration.sensors import watched
 from flywheel_assets.orchestration.wanted import Wanted, wanted
 from flywheel_assets.promotion.intake import Taken, take_in
+from flywheel_assets.promotion.runs import take_in_runs
 
 MAX_ROUNDS = 50
 ONE_BY_ONE = 60  # here a run costs half a second and keeps the order that a range run loses
@@ -93,14 +95,18 @@ def drain(pipeline: Pipeline, instance: dg.DagsterInstance, said: Said) -> Drain
     """Take in, judge and publish until nothing is left."""
     drained = Drained()
     job = definitions_for(pipeline).resolve_implicit_global_asset_job_def()
+    place = ""
     for _ in range(MAX_ROUNDS):
         now = take_in(pipeline.flywheel)
+        forges = take_in_runs(pipeline.flywheel, place)
+        place = forges.cursor
         drained.taken.add(now)
+        drained.taken.add(forges.taken)
         found = wanted(pipeline.flywheel, instance, {}, single_runs=ONE_BY_ONE)
         _report(instance, found)
-        drained.problems = found.problems
-        if not found.runs and now.total == 0:
-            return drained
+        drained.problems = [*forges.problems, *found.problems]
+        if not found.runs and now.total == 0 and forges.recorded + forges.taken.total == 0:
+            break
         for number, request in enumerate(found.runs):
             said(_about(request), drained.runs, drained.runs + len(found.runs) - number)
             job.execute_in_process(
@@ -111,6 +117,8 @@ def drain(pipeline: Pipeline, instance: dg.DagsterInstance, said: Said) -> Drain
                 raise_on_error=False,
             )
             drained.runs += 1
+    for event in watched(pipeline.flywheel, instance):
+        instance.report_runless_asset_event(event)
     return drained
 
 

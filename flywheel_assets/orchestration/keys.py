@@ -22,14 +22,23 @@ GROUPS = {
     Stage.PUBLISHED_ARTIFACT: "s4_published",
 }
 
+BUILDERS_GROUP = "s0_builders"
+INTAKE = dg.AssetKey(["intake"])
+
 JUDGES_TAG = "flywheel/judges"
 PUBLISHES_TAG = "flywheel/publishes"
+RANGE_TAG = "flywheel/range-of"
 REREAD_TAG = "flywheel/reread"
 
 
 def asset_key(stage: Stage, output: str) -> dg.AssetKey:
     """``stage/output``."""
     return dg.AssetKey([stage.value, output])
+
+
+def builder_key(label: str) -> dg.AssetKey:
+    """``builder/label``."""
+    return dg.AssetKey(["builder", label])
 
 
 def builds(output: str) -> dg.DynamicPartitionsDefinition:

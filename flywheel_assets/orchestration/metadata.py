@@ -27,8 +27,8 @@ def build_metadata(receipt: Receipt, repository: str) -> Metadata:
     """
     run = receipt.run
     return {
-        "run": _link(run.invocation, repository),
-        "source": _link(f"{run.source.repository}/commit/{run.source.revision}", repository),
+        "run": linked(run.invocation, repository),
+        "source": linked(f"{run.source.repository}/commit/{run.source.revision}", repository),
         "ref": dg.MetadataValue.text(run.source.ref),
         "dirty": dg.MetadataValue.bool(run.source.dirty),
         "builder": dg.MetadataValue.text(run.builder),
@@ -41,7 +41,8 @@ def build_metadata(receipt: Receipt, repository: str) -> Metadata:
     }
 
 
-def _link(url: str, repository: str) -> dg.MetadataValue:
+def linked(url: str, repository: str) -> dg.MetadataValue:
+    """A link when it leads below ``repository``, and text otherwise: it may be anybody's word."""
     return dg.MetadataValue.url(url) if url.startswith(f"{repository}/") else dg.MetadataValue.text(url)
 
 

@@ -9,6 +9,7 @@ from flywheel_assets.domain.builds import BuildKey
 from flywheel_assets.domain.verdicts import VerdictClass
 from flywheel_assets.orchestration.keys import Stage, asset_key
 from flywheel_assets.promotion.flywheel import Flywheel
+from flywheel_assets.promotion.intake import never
 from flywheel_assets.promotion.ledger import assemble, basis_of, last_verdict
 
 
@@ -25,18 +26,27 @@ class Shown:
         return self.shown == self.current
 
 
-def shown_bases(instance: dg.DagsterInstance, flywheel: Flywheel, output: str, keys: list[str]) -> dict[str, Shown]:
-    """For each build key of an output: the basis that Dagster shows and the one that evidence has now."""
+def shown_bases(
+    instance: dg.DagsterInstance,
+    flywheel: Flywheel,
+    output: str,
+    keys: list[str],
+    enough: Callable[[], bool] = never,
+) -> dict[str, Shown]:
+    """For each build key of an output: the basis that Dagster shows and the one that evidence has now.
+
+    It ends with the first build after which ``enough`` says so: the rest is not in the answer.
+    """
     candidate = flywheel.output(output).is_candidate
     stage = Stage.VALIDATED_ARTIFACT if candidate else Stage.CACHE_ENTRY
     seen = _newest(instance.fetch_observations, asset_key(stage, output), keys, "basis")
-    return {
-        key: Shown(
-            shown=seen.get(key, ""),
-            current=str(basis_of(flywheel, assemble(flywheel, output, BuildKey.parse(key)))),
-        )
-        for key in keys
-    }
+    found: dict[str, Shown] = {}
+    for key in keys:
+        basis = basis_of(flywheel, assemble(flywheel, output, BuildKey.parse(key)))
+        found[key] = Shown(shown=seen.get(key, ""), current=str(basis))
+        if enough():
+            break
+    return found
 
 
 def worth_reading_again(flywheel: Flywheel, output: str, build: BuildKey) -> bool:
@@ -44,6 +54,19 @@ def worth_reading_again(flywheel: Flywheel, output: str, build: BuildKey) -> boo
     recorded = last_verdict(flywheel, output, build)
     again = {VerdictClass.REJECTED_TEMPORARILY, VerdictClass.CANNOT_DETERMINE}
     return recorded is not None and recorded.verdict.verdict in again
+
+
+def newest_report(instance: dg.DagsterInstance, asset: dg.AssetKey) -> dg.AssetMaterialization | None:
+    """The newest report of an asset without partitions."""
+    found = instance.fetch_materializations(dg.AssetRecordsFilter(asset_key=asset), limit=1).records
+    return found[0].asset_materialization if found else None
+
+
+def shown_state(instance: dg.DagsterInstance, asset: dg.AssetKey) -> str:
+    """The state that the newest report of an asset without partitions names; empty when there is none."""
+    newest = newest_report(instance, asset)
+    state = newest.metadata.get("state") if newest else None
+    return str(state.value) if state else ""
 
 
 def shown_receipts(instance: dg.DagsterInstance, asset: dg.AssetKey, keys: list[str]) -> dict[str, str]:

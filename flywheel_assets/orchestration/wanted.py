@@ -6,6 +6,7 @@ decided from what evidence and Dagster hold now, and asking twice for the same t
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -18,6 +19,7 @@ from flywheel_assets.gate.case import trusted_keys
 from flywheel_assets.orchestration.keys import (
     JUDGES_TAG,
     PUBLISHES_TAG,
+    RANGE_TAG,
     REREAD_TAG,
     Stage,
     asset_key,
@@ -27,12 +29,18 @@ from flywheel_assets.orchestration.keys import (
 from flywheel_assets.orchestration.metadata import build_metadata
 from flywheel_assets.orchestration.shown import shown_bases, shown_receipts, worth_reading_again
 from flywheel_assets.promotion.flywheel import Flywheel
-from flywheel_assets.promotion.intake import TESTS, output_log
-from flywheel_assets.promotion.ledger import assemble, builds_of, last_verdict, one_reading, publications
+from flywheel_assets.promotion.intake import TESTS, never, output_log
+from flywheel_assets.promotion.ledger import assemble, builds_of, last_verdicts, one_reading, publications
+from flywheel_assets.promotion.platform_log import PLATFORM_LOGS
 
 NEW_BUILDS_A_TICK = 150  # 200 events, keys and runs took 25 s of a tick's 60 s
+CHECKED_A_TICK = 500  # builds that Dagster knows, of one output; those of a larger one take turns
 SINGLE_RUNS = 3
+NEXT = "/"  # in a cursor: the output that the last tick did not come to
+JUDGED_A_RUN = 300  # a run over 100 builds takes 12 s, and its events slow down past about 1,000
 ATTEMPTS = 3  # after that the daily reconciliation tries again
+FINISHED = {dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED}
+UNFINISHED = [status for status in dg.DagsterRunStatus if status not in FINISHED]
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
 
@@ -54,58 +62,132 @@ def wanted(
     *,
     reconciling: date | None = None,
     single_runs: int = SINGLE_RUNS,
+    enough: Callable[[], bool] = never,
 ) -> Wanted:
-    """Everything that is missing in Dagster or not judged on the evidence of now.
+    """Everything that is missing in Dagster or not judged on the evidence of now, as far as ``enough`` lets it come.
 
-    ``settled`` says, for each output, at which state of the evidence nothing was left to do; such outputs are
-    passed over. A reconciliation passes over nothing, and reads again what a cache could not serve. More than
-    ``single_runs`` builds of one output are judged in one run over a range.
+    ``settled`` is what the last call left in its own: for each output, at which state of the evidence nothing was left
+    to do, or how far it has come with it. Settled outputs are passed over, and the others are gone on with. A
+    reconciliation passes over nothing, and reads again what a cache could not serve; it is through with an output that
+    is settled. More than ``single_runs`` builds of one output are judged in one run over a range.
     """
     found, flywheel = Wanted(), one_reading(flywheel)
-    for name, output in flywheel.catalogue.outputs.items():
+    for name in _in_turn(list(flywheel.catalogue.outputs), settled.get(NEXT, "")):
+        if enough():
+            found.settled.setdefault(NEXT, name)
+            found.settled |= {key: settled[key] for key in (name, _progress(name)) if key in settled}
+            continue
         try:
-            state = _state(flywheel, name, output)
-            if reconciling is None and settled.get(name) == state:
-                found.settled[name] = state
+            state = _state(flywheel, name, flywheel.output(name))
+            if settled.get(name) == (reconciling.isoformat() if reconciling else state):
+                found.settled[name] = settled[name]
                 continue
-            before = len(found.runs) + len(found.events)
             requests = _Requests(instance, found, reconciling, single_runs)
-            unfinished = _of_output(flywheel, instance, name, found, requests)
-            if len(found.runs) + len(found.events) == before and not unfinished:
-                found.settled[name] = state
+            place = Place.read(settled.get(_progress(name), ""), state, reconciling)
+            place = _of_output(flywheel, instance, name, found, requests, place, enough)
+            if place.left == 0:
+                found.settled[name] = place.state
+            else:
+                found.settled[_progress(name)] = str(place)
         except FlywheelError as error:
             found.problems.append(f"{name}: {error}")
     return found
 
 
+def is_through(flywheel: Flywheel, found: Wanted) -> bool:
+    """Whether a reconciliation has nothing left to look at; what is damaged does not hold it up."""
+    return NEXT not in found.settled and not any(
+        _progress(name) in found.settled for name in flywheel.catalogue.outputs
+    )
+
+
+def _in_turn(names: list[str], first: str) -> list[str]:
+    """The names, from the one that the last call did not come to."""
+    start = names.index(first) if first in names else 0
+    return names[start:] + names[:start]
+
+
+def _progress(name: str) -> str:
+    return f"/{name}"  # no output is called so
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """How far a round over an output's builds has come: the next one, and how many are left; None: all of them."""
+
+    state: str
+    next: int = 0
+    left: int | None = None
+
+    @classmethod
+    def read(cls, text: str, state: str, reconciling: date | None) -> "Place":
+        """From a cursor. New evidence begins a round anew, and where the last one was: so each build has its turn."""
+        of, _, numbers = text.rpartition("@")
+        first, _, rest = numbers.partition("+")
+        start = int(first) if first.isdecimal() else 0
+        of_now = reconciling.isoformat() if reconciling else state
+        return cls(of_now, start, int(rest) if of == of_now and rest.isdecimal() else None)
+
+    def __str__(self) -> str:
+        """As ``read`` takes it."""
+        return f"{self.state}@{self.next}+{'' if self.left is None else self.left}"
+
+    def window(self, keys: list[str]) -> list[str]:
+        """The builds whose turn it is."""
+        start = self.next if self.next < len(keys) else 0
+        return keys[start : start + min(CHECKED_A_TICK, len(keys) if self.left is None else self.left)]
+
+    def after(self, checked: int, keys: int, *, is_quiet: bool) -> "Place":
+        """Once ``checked`` builds had their turn. With something to do among them the whole round is repeated."""
+        start = self.next if self.next < keys else 0
+        left = keys if self.left is None else min(self.left, keys)
+        return Place(self.state, start + checked, max(left - checked, 0) if is_quiet else None)
+
+
 def _state(flywheel: Flywheel, name: str, output: Output) -> str:
     """Changes whenever evidence that can bear on this output's verdicts, or the catalogue, changes."""
     logs = [output_log(name), TESTS, *(output_log(other) for other in output.built_from)]
+    if flywheel.catalogue.source_of(output.repository) is not None:
+        logs += [log for log in flywheel.evidence.logs() if log.startswith(PLATFORM_LOGS)]
     lengths = [len(flywheel.evidence.entries(log)) for log in logs]
-    return f"{flywheel.catalogue.digest}:{'.'.join(map(str, lengths))}"
+    # Numbers that stand for each other's change: a log only ever grows.
+    return f"{flywheel.catalogue.digest}:{sum(lengths)}"
 
 
-def _of_output(
-    flywheel: Flywheel, instance: dg.DagsterInstance, name: str, found: Wanted, requests: "_Requests"
-) -> bool:
-    """Add what one output wants; True when runs for it are still under way."""
+def _of_output(  # noqa: PLR0917 - what is known of a tick, and of one output in it
+    flywheel: Flywheel,
+    instance: dg.DagsterInstance,
+    name: str,
+    found: Wanted,
+    requests: "_Requests",
+    place: Place,
+    enough: Callable[[], bool],
+) -> Place:
+    """Add what one output wants: of builds that Dagster does not know yet, and of those whose turn it is."""
+    before = len(found.runs) + len(found.events)
     keys = [str(build) for build in builds_of(flywheel, name)]
     present = set(instance.get_dynamic_partitions(builds_name(name)))
     unseen = [key for key in keys if key not in present]
     new = unseen[: max(0, NEW_BUILDS_A_TICK - len(found.events))]
-    if new:
-        found.partitions[name] = new
-    ready = [key for key in keys if key in present or key in new]
+    known = [key for key in keys if key in present]
+    turn = place.window(known)
+    shown = shown_bases(instance, flywheel, name, [*new, *turn], enough)
+    checked = list(shown)
+    if added := [key for key in new if key in shown]:
+        found.partitions[name] = added
+    ready = sorted(checked, key={key: number for number, key in enumerate(keys)}.__getitem__)
     found.events += _builder_run_events(flywheel, instance, name, ready)
-    shown = shown_bases(instance, flywheel, name, ready)
     stale = [key for key in ready if not shown[key].up_to_date]
     if requests.reconciling:
         again = [key for key in ready if worth_reading_again(flywheel, name, BuildKey.parse(key))]
         stale += [key for key in again if key not in stale]
     judging = requests.judge(flywheel, name, stale, {key: shown[key].current for key in stale})
     if not judging:
-        requests.publish(flywheel, name, [key for key in ready if key not in stale])
-    return requests.under_way or len(unseen) > len(new)
+        requests.publish(flywheel, name, [key for key in known + added if key not in stale])
+    is_quiet = len(found.runs) + len(found.events) == before and not requests.under_way and not unseen
+    return place.after(
+        sum(key in shown for key in turn), len(known), is_quiet=is_quiet or requests.reconciling is not None
+    )
 
 
 def _builder_run_events(
@@ -156,14 +238,22 @@ class _Requests:
         stages = [Stage.CACHE_ENTRY, *([Stage.VALIDATED_ARTIFACT] if flywheel.output(name).is_candidate else [])]
         selection = [asset_key(stage, name) for stage in stages]
         if len(keys) > self._single_runs:
+            if self._is_ranging(name):
+                self.under_way = True
+                return True
             # Keys are ranged in the order in which they were added, which is not the order of their names.
             order = [*self._instance.get_dynamic_partitions(builds_name(name)), *self._found.partitions.get(name, [])]
-            ordered = sorted(keys, key=order.index)
+            ordered = sorted(keys, key={key: place for place, key in enumerate(order)}.__getitem__)[:JUDGED_A_RUN]
             subject = f"{name} {ordered[0]}..{ordered[-1]} {_short(''.join(bases[key] for key in ordered))}"
-            tags = {RANGE_START: ordered[0], RANGE_END: ordered[-1]}
+            tags = {RANGE_START: ordered[0], RANGE_END: ordered[-1], RANGE_TAG: name}
             return self._request(JUDGES_TAG, subject, selection, None, tags)
         asked = [self._request(JUDGES_TAG, f"{name} {key} {_short(bases[key])}", selection, key, {}) for key in keys]
         return any(asked)
+
+    def _is_ranging(self, name: str) -> bool:
+        """Whether a range of this output is being judged: another would wait for its pool, and overlap with it."""
+        filters = dg.RunsFilter(tags={RANGE_TAG: name}, statuses=UNFINISHED)
+        return self._instance.get_runs_count(filters=filters) > 0
 
     def publish(self, flywheel: Flywheel, name: str, keys: list[str]) -> None:
         """Ask for the earliest build that may go out on its own, and for all that evidence says is published.
@@ -176,12 +266,12 @@ class _Requests:
             return
         published = {str(publication.build) for publication in publications(flywheel, name)}
         materialized = self._instance.get_materialized_partitions(asset_key(Stage.PUBLISHED_ARTIFACT, name))
-        waiting = []
+        verdicts, waiting = last_verdicts(flywheel, name), []
         for key in keys:
-            recorded = last_verdict(flywheel, name, BuildKey.parse(key))
             # Dagster's word alone counts for nothing: anybody can report a materialization to its webserver.
-            if recorded is None or (key in published and key in materialized):
+            if key not in verdicts or (key in published and key in materialized):
                 continue
+            recorded = verdicts[key]()
             if key in published or (target.promotion == "automatic" and recorded.verdict.publishable):
                 waiting.append((key not in published, key, str(recorded.basis)))
         selection = [asset_key(Stage.PUBLISHED_ARTIFACT, name)]

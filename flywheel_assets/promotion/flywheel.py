@@ -14,6 +14,7 @@ from flywheel_assets.ports import (
     EvidenceStore,
     Identity,
     PublicationSurface,
+    RunSource,
     Signer,
     SourceCache,
     Trusted,
@@ -27,7 +28,10 @@ class Flywheel:
 
     ``caches`` are mutable caches by catalogue name. ``surfaces`` are publication surfaces by (surface, cache):
     a surface copies from one cache. ``verifier_signer`` signs what this project observed and concluded,
-    ``release_signer`` what it publishes. ``opened`` remembers parsed documents by digest.
+    ``release_signer`` what it publishes. ``runs`` are the forges in the catalogue's ``sources``, by name.
+
+    What this process remembers: ``opened`` parsed documents by digest, ``sources`` the revision and system of each
+    receipt, ``seen`` the versions of deliveries that are in evidence.
     """
 
     catalogue: Catalogue
@@ -41,6 +45,9 @@ class Flywheel:
     clock: Callable[[], datetime]
     limits: Limits = DEFAULT_LIMITS
     opened: dict[EvidenceDigest, tuple[Signatures, Receipt | TestOutcome]] = field(default_factory=dict)
+    seen: set[str] = field(default_factory=set)
+    sources: dict[EvidenceDigest, tuple[str, str]] = field(default_factory=dict)
+    runs: Mapping[str, RunSource] = field(default_factory=dict)
 
     @property
     def trusted_keys(self) -> Mapping[str, Trusted]:

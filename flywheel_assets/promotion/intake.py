@@ -5,6 +5,7 @@ One for an output that the catalogue does not know waits in UNROUTED until the c
 read is kept there too, as a dead letter with its reason.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from flywheel_assets.domain.builds import BuildKey
@@ -20,6 +21,8 @@ from flywheel_assets.promotion.flywheel import Flywheel
 UNROUTED = "unrouted"
 TESTS = "tests"
 RECEIPT, TEST, UNKNOWN_OUTPUT, DEAD_LETTER = "receipt", "test", "unknown-output", "dead-letter"
+# What was done about an entry of UNROUTED; the subject is that entry's number.
+SETTLED, DISMISSED = "settled", "dismissed"
 # A test result is in evidence once its last subject is: the entries of all others are of this kind.
 TEST_PART = "test-part"
 
@@ -31,12 +34,18 @@ def output_log(output: str) -> str:
 
 @dataclass(slots=True)
 class Taken:
-    """What one intake found that was not in evidence before."""
+    """What one intake found that was not in evidence before.
+
+    ``postponed`` are the problems of deliveries that another try may read; ``more`` says that it ended before the
+    inbox did.
+    """
 
     builds: list[tuple[str, BuildKey]] = field(default_factory=list)
     tests: int = 0
     unknown_outputs: int = 0
     dead_letters: int = 0
+    postponed: list[str] = field(default_factory=list)
+    more: bool = False
 
     def add(self, more: "Taken") -> None:
         """Count another intake in."""
@@ -44,6 +53,7 @@ class Taken:
         self.tests += more.tests
         self.unknown_outputs += more.unknown_outputs
         self.dead_letters += more.dead_letters
+        self.postponed, self.more = more.postponed, more.more
 
     @property
     def total(self) -> int:
@@ -51,19 +61,34 @@ class Taken:
         return len(self.builds) + self.tests + self.unknown_outputs + self.dead_letters
 
 
-def take_in(flywheel: Flywheel) -> Taken:
-    """Take in what the inbox holds and evidence does not, at most one batch of the limits policy."""
+def never() -> bool:
+    """The end of an intake that has all the time it needs."""
+    return False
+
+
+def take_in(flywheel: Flywheel, enough: Callable[[], bool] = never) -> Taken:
+    """Take in what the inbox holds and evidence does not, at most one batch of the limits policy.
+
+    It also ends as soon as ``enough`` says so. The next call goes on: what this process has found in evidence once is
+    not read again while it stays as it is. Raises ReadError for the inbox; what was taken until then is in evidence.
+    """
     taken = Taken()
-    _route_what_waited(flywheel, taken)
-    known = _known(flywheel)
-    for delivery in flywheel.inbox.deliveries():
-        if taken.total >= flywheel.limits.inbox_batch:
+    _route_what_waited(flywheel, taken, enough)
+    known = known_documents(flywheel)
+    for delivery in flywheel.inbox.deliveries(flywheel.seen):
+        if taken.total >= flywheel.limits.inbox_batch or enough():
+            taken.more = True
             break
+        if delivery.passing:
+            taken.postponed.append(delivery.problem)
+            continue
         document = canonical_problem(delivery) if delivery.data is None else delivery.data
         digest = EvidenceDigest.of(document)
         if digest not in known:
-            _take(flywheel, delivery, document, taken)
+            take(flywheel, delivery, document, taken)
             known.add(digest)
+        if delivery.version:  # last: a crash before makes it be looked at again, and never passed over
+            flywheel.seen.add(delivery.version)
     return taken
 
 
@@ -72,13 +97,15 @@ def canonical_problem(delivery: Delivery) -> bytes:
     return canonical({"delivery": printable(delivery.name), "problem": printable(delivery.problem, 400)})
 
 
-def _known(flywheel: Flywheel) -> set[EvidenceDigest]:
+def known_documents(flywheel: Flywheel) -> set[EvidenceDigest]:
+    """What is in evidence already, of all that ever arrived."""
     logs = [UNROUTED, TESTS, *(output_log(name) for name in flywheel.catalogue.outputs)]
     kinds = {RECEIPT, TEST, UNKNOWN_OUTPUT, DEAD_LETTER}
     return {entry.evidence for log in logs for entry in flywheel.evidence.entries(log) if entry.kind in kinds}
 
 
-def _take(flywheel: Flywheel, delivery: Delivery, document: bytes, taken: Taken) -> None:
+def take(flywheel: Flywheel, delivery: Delivery, document: bytes, taken: Taken) -> None:
+    """Put a delivery, or what stands for it, into evidence and into the log where it belongs."""
     evidence = flywheel.evidence.put(document)
     if delivery.data is None:
         problem = InvalidInputError(delivery.name, "file", delivery.problem, "Deliver it again.")
@@ -87,7 +114,7 @@ def _take(flywheel: Flywheel, delivery: Delivery, document: bytes, taken: Taken)
         statement = open_statement(flywheel, document, delivery.name)
     except InvalidInputError as error:
         return _bury(flywheel, error, evidence, taken)
-    return _route(flywheel, statement, evidence, taken)
+    return route(flywheel, statement, evidence, taken)
 
 
 def _bury(flywheel: Flywheel, problem: InvalidInputError, evidence: EvidenceDigest, taken: Taken) -> None:
@@ -95,7 +122,8 @@ def _bury(flywheel: Flywheel, problem: InvalidInputError, evidence: EvidenceDige
     taken.dead_letters += 1
 
 
-def _route(flywheel: Flywheel, statement: Receipt | TestOutcome, evidence: EvidenceDigest, taken: Taken) -> None:
+def route(flywheel: Flywheel, statement: Receipt | TestOutcome, evidence: EvidenceDigest, taken: Taken) -> None:
+    """Enter what was read into the log where it belongs."""
     if isinstance(statement, TestOutcome):
         *others, last = dict.fromkeys(subject.hex for subject in statement.subjects)
         for subject in others:
@@ -112,21 +140,24 @@ def _route(flywheel: Flywheel, statement: Receipt | TestOutcome, evidence: Evide
         taken.unknown_outputs += 1
 
 
-def _route_what_waited(flywheel: Flywheel, taken: Taken) -> None:
+def _route_what_waited(flywheel: Flywheel, taken: Taken, enough: Callable[[], bool]) -> None:
     """An output that the catalogue knows by now takes the receipts that waited for it."""
+    routed: dict[str, set[EvidenceDigest]] = {}
     for entry in waiting_for_catalogue(flywheel):
-        if taken.total >= flywheel.limits.inbox_batch:
+        if taken.total >= flywheel.limits.inbox_batch or enough():
             break
         output = entry.subject.partition(" ")[0]
-        if output in flywheel.catalogue.outputs:
-            routed = {e.evidence for e in flywheel.evidence.entries(output_log(output))}
-            if entry.evidence in routed:
-                continue
-            try:
-                document = flywheel.evidence.get(entry.evidence)
-            except EvidenceError:
-                continue  # it stays in the report as unrouted; the rest goes on
-            _route(flywheel, open_statement(flywheel, document, f"receipt of {output}"), entry.evidence, taken)
+        if output not in flywheel.catalogue.outputs:
+            continue
+        if output not in routed:
+            routed[output] = {each.evidence for each in flywheel.evidence.entries(output_log(output))}
+        if entry.evidence in routed[output]:
+            continue
+        try:
+            statement = open_statement(flywheel, flywheel.evidence.get(entry.evidence), f"receipt of {output}")
+        except (EvidenceError, InvalidInputError):
+            continue  # it stays in the report as unrouted; the rest goes on
+        route(flywheel, statement, entry.evidence, taken)
 
 
 def waiting_for_catalogue(flywheel: Flywheel) -> list[LogEntry]:
@@ -137,6 +168,12 @@ def waiting_for_catalogue(flywheel: Flywheel) -> list[LogEntry]:
 def dead_letters(flywheel: Flywheel) -> list[LogEntry]:
     """Deliveries that could not be read; the subject is the reason."""
     return [entry for entry in flywheel.evidence.entries(UNROUTED) if entry.kind == DEAD_LETTER]
+
+
+def closed(flywheel: Flywheel) -> dict[int, LogEntry]:
+    """What was settled or dismissed of UNROUTED: by the number of the entry, the entry that says so."""
+    done = (SETTLED, DISMISSED)
+    return {int(entry.subject): entry for entry in flywheel.evidence.entries(UNROUTED) if entry.kind in done}
 
 
 def open_statement(flywheel: Flywheel, document: bytes, name: str) -> Receipt | TestOutcome:

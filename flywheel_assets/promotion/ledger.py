@@ -1,6 +1,8 @@
 """The ledger: what the evidence logs hold, read back, hashed again, and assembled for the gate."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any, TypeVar, cast
 
 from pydantic import ValidationError
@@ -17,6 +19,7 @@ from flywheel_assets.domain.evidence import (
     Signatures,
 )
 from flywheel_assets.domain.inspections import Inspection
+from flywheel_assets.domain.platform_runs import AbsentRun, PlatformRun, RecordedRun
 from flywheel_assets.domain.publications import Publication
 from flywheel_assets.domain.receipts import Receipt, TestOutcome
 from flywheel_assets.domain.statements import canonical
@@ -26,6 +29,7 @@ from flywheel_assets.gate.case import trusted_keys
 from flywheel_assets.ports import EvidenceStore, LogEntry
 from flywheel_assets.promotion.flywheel import Flywheel
 from flywheel_assets.promotion.intake import RECEIPT, TEST, TEST_PART, TESTS, is_envelope, open_statement, output_log
+from flywheel_assets.promotion.platform_log import PLATFORM_ABSENCE, entries_about
 
 Document = TypeVar("Document", bound=Closed)
 
@@ -88,10 +92,28 @@ def basis_of(flywheel: Flywheel, bundle: EvidenceBundle) -> EvidenceDigest:
     return EvidenceDigest.of(canonical({**part, "ended": ended}))
 
 
+def authentic_receipt(flywheel: Flywheel, entry: LogEntry) -> AttestedReceipt | None:
+    """The receipt that an entry of an output's log names; None when it is damaged, or no trusted signer signed it."""
+    try:
+        signatures, found = _opened(flywheel, entry.evidence)
+    except (EvidenceError, InvalidInputError):
+        return None
+    if not isinstance(found, Receipt):
+        return None
+    attested = AttestedReceipt(evidence=entry.evidence, signatures=signatures, receipt=found)
+    return attested if trusted_keys(flywheel.catalogue, attested) else None
+
+
 def last_verdict(flywheel: Flywheel, output: str, build: BuildKey) -> RecordedVerdict | None:
     """The newest recorded verdict on a build."""
     found = [e for e in flywheel.evidence.entries(output_log(output)) if e.kind == VERDICT and e.subject == str(build)]
     return _load(flywheel, RecordedVerdict, found[-1]) if found else None
+
+
+def last_verdicts(flywheel: Flywheel, output: str) -> dict[str, Callable[[], RecordedVerdict]]:
+    """What reads the newest recorded verdict of each build that has one; in one pass over the log."""
+    newest = {e.subject: e for e in flywheel.evidence.entries(output_log(output)) if e.kind == VERDICT}
+    return {subject: partial(_load, flywheel, RecordedVerdict, entry) for subject, entry in newest.items()}
 
 
 def publications(flywheel: Flywheel, output: str) -> list[Publication]:
@@ -129,14 +151,16 @@ class _Assembly:
         arrived = self._receipts([e for e in entries if e.kind == RECEIPT and e.subject == mine])
         receipts = self._authentic(arrived)
         digests = {digest for attested in receipts for digest in attested.receipt.artifact.digests}
+        witnesses = self._witnesses(entries, receipts)
         return EvidenceBundle(
             output=self._output,
             build=self._build,
             receipts=receipts or _one_to_explain(arrived),
-            witnesses=self._witnesses(entries, receipts),
+            witnesses=witnesses,
             dependencies=self._dependencies(receipts),
             tests=self._tests(digests),
             inspections=self._inspections([e for e in entries if e.kind == INSPECTION and e.subject == mine]),
+            platform_runs=self._platform_runs((*receipts, *witnesses)),
             channel=self._channel([e for e in entries if e.kind == PUBLICATION], receipts),
             damaged=tuple(self._damaged),
         )
@@ -164,8 +188,14 @@ class _Assembly:
         for entry in entries:
             opened = self._open(entry)
             if opened and isinstance(opened[1], Receipt):
-                found.append(AttestedReceipt(evidence=entry.evidence, signatures=opened[0], receipt=opened[1]))
+                found.append(self._attested(entry, opened[0], opened[1]))
         return tuple(found)
+
+    def _attested(self, entry: LogEntry, signatures: Signatures, receipt: Receipt) -> AttestedReceipt:
+        """With its time of arrival where a forge vouches for its run."""
+        has_forge = self._flywheel.catalogue.source_of(receipt.run.source.repository) is not None
+        arrived = entry.at if has_forge else None
+        return AttestedReceipt(evidence=entry.evidence, signatures=signatures, receipt=receipt, arrived_at=arrived)
 
     def _authentic(self, receipts: tuple[AttestedReceipt, ...]) -> tuple[AttestedReceipt, ...]:
         """Those by a trusted signer. The others are nobody's word: they may neither help nor harm a build."""
@@ -175,17 +205,22 @@ class _Assembly:
         self, entries: tuple[LogEntry, ...], receipts: tuple[AttestedReceipt, ...]
     ) -> tuple[AttestedReceipt, ...]:
         """Receipts of other runs from the same source for the same system."""
-        sources = {(r.receipt.run.source.revision, r.receipt.run.key.system) for r in receipts}
+        sources = {(str(r.receipt.run.source.revision), r.receipt.run.key.system) for r in receipts}
+        remembered, source_of_none = self._flywheel.sources, ("", "")
         found = []
         for entry in entries:
             if entry.kind != RECEIPT or entry.subject == str(self._build):
+                continue
+            # Of ten thousand builds few are of this source: the others are not opened again.
+            if remembered.get(entry.evidence, source_of_none) not in {source_of_none, *sources}:
                 continue
             opened = self._open(entry, again=False)
             receipt = opened[1] if opened else None
             if opened and isinstance(receipt, Receipt):
                 run = receipt.run
-                if (run.source.revision, run.key.system) in sources:
-                    found.append(AttestedReceipt(evidence=entry.evidence, signatures=opened[0], receipt=receipt))
+                remembered[entry.evidence] = (str(run.source.revision), run.key.system)
+                if remembered[entry.evidence] in sources:
+                    found.append(self._attested(entry, opened[0], receipt))
         return self._authentic(tuple(found))
 
     def _dependencies(self, receipts: tuple[AttestedReceipt, ...]) -> tuple[AttestedReceipt, ...]:
@@ -204,6 +239,24 @@ class _Assembly:
             opened = self._open(entry) if entry.kind in {TEST, TEST_PART} and entry.subject in digests else None
             if opened and isinstance(opened[1], TestOutcome) and opened[0].keys:
                 found.append(AttestedTest(evidence=entry.evidence, signatures=opened[0], outcome=opened[1]))
+        return tuple(found)
+
+    def _platform_runs(self, receipts: tuple[AttestedReceipt, ...]) -> tuple[RecordedRun, ...]:
+        """What the forges that the catalogue names said of the runs of these receipts."""
+        catalogue = self._flywheel.catalogue
+        claimed = {
+            (run.source.repository, run.key.run, run.key.attempt): None
+            for run in (attested.receipt.run for attested in receipts)
+            if catalogue.source_of(run.source.repository) is not None
+        }
+        found: list[RecordedRun] = []
+        try:
+            for named in claimed:
+                for entry in entries_about(self._flywheel.evidence, *named):
+                    model: type[PlatformRun | AbsentRun] = AbsentRun if entry.kind == PLATFORM_ABSENCE else PlatformRun
+                    found.append(RecordedRun(evidence=entry.evidence, found=_load(self._flywheel, model, entry)))
+        except EvidenceError as error:
+            self._damaged.append(str(error))
         return tuple(found)
 
     def _inspections(self, entries: list[LogEntry]) -> tuple[RecordedInspection, ...]:

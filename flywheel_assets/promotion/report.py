@@ -10,7 +10,7 @@ from flywheel_assets.domain.publications import Publication
 from flywheel_assets.domain.verdicts import Verdict, VerdictClass
 from flywheel_assets.ports import LogEntry
 from flywheel_assets.promotion.flywheel import Flywheel
-from flywheel_assets.promotion.intake import dead_letters, output_log, waiting_for_catalogue
+from flywheel_assets.promotion.intake import closed, dead_letters, output_log, waiting_for_catalogue
 from flywheel_assets.promotion.judging import is_settled
 from flywheel_assets.promotion.ledger import builds_of, last_verdict, one_reading, publications
 
@@ -111,8 +111,10 @@ def _state(output: Output, verdict: Verdict) -> State:
 
 
 def _unrouted(flywheel: Flywheel) -> list[Row]:
-    rows = []
+    rows, done = [], closed(flywheel)
     for entry in waiting_for_catalogue(flywheel):
+        if entry.number in done:
+            continue
         output, _, build = entry.subject.partition(" ")
         if output in flywheel.catalogue.outputs and entry.evidence in {
             e.evidence for e in flywheel.evidence.entries(output_log(output))
@@ -133,7 +135,7 @@ def _unrouted(flywheel: Flywheel) -> list[Row]:
                 actor="the catalogue's maintainers",
             )
         )
-    return rows + [_dead_letter(entry) for entry in dead_letters(flywheel)]
+    return rows + [_dead_letter(entry) for entry in dead_letters(flywheel) if entry.number not in done]
 
 
 def _dead_letter(entry: LogEntry) -> Row:
@@ -144,7 +146,7 @@ def _dead_letter(entry: LogEntry) -> Row:
         VerdictClass.CANNOT_DETERMINE,
         "unreadable-delivery",
         message=entry.subject,
-        remedy="Mend what it names and deliver it again, whole.",
+        remedy=f"Mend what it names and deliver it again, whole; `flywheel intake explain {entry.number}` says more.",
         actor="the builder",
     )
 

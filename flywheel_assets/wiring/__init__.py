@@ -1,175 +1,39 @@
-"""The composition root: from settings and a catalogue to a Flywheel with real adapters.
+"""The composition root: the only package that knows all adapters. The command line and Dagster's resources start here.
 
-The only module that knows all adapters. The command line and Dagster's resources both start here.
+``builders`` is what a builder needs, ``installation`` all the rest. The names of ``installation`` are those of this
+package too, looked up on first use: a builder imports ``builders`` alone, and need not even have what the rest imports.
 """
 
-import os
-import shutil
-import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from importlib.resources import files
-from pathlib import Path
-from uuid import uuid4
+from typing import TYPE_CHECKING, Any
 
-from flywheel_assets.adapters.bazel.builder import outputs_in_log
-from flywheel_assets.adapters.evidence.folder import FolderEvidence
-from flywheel_assets.adapters.git import read_checkout
-from flywheel_assets.adapters.http.credentials import ANONYMOUS, Credentials
-from flywheel_assets.adapters.inbox import FolderInbox
-from flywheel_assets.adapters.nix.builder import closure_of
-from flywheel_assets.adapters.nix.reader import PublishedClosure
-from flywheel_assets.adapters.nix.signatures import NixSigningKey
-from flywheel_assets.adapters.oci.builder import image_in_layout
-from flywheel_assets.adapters.oci.reader import PublishedImage, is_reference
-from flywheel_assets.adapters.signatures.keys import DsseSigner, create_once, key_file, private_bytes
-from flywheel_assets.adapters.signatures.verifier import SignatureVerifier
-from flywheel_assets.adapters.writing import write_atomically
-from flywheel_assets.catalog.loading import load_catalogue
-from flywheel_assets.catalog.models import Catalogue
-from flywheel_assets.domain.errors import UsageError, printable
-from flywheel_assets.domain.limits import DEFAULT_LIMITS
-from flywheel_assets.ports import PublishedReader, Signer, Verifier
-from flywheel_assets.promotion.flywheel import Flywheel
-from flywheel_assets.wiring.surfaces import open_caches, open_surfaces
-
-# What the command line needs of the adapters, by the names that say what it gets.
-nix_closure, oci_image, bazel_outputs, git_checkout = closure_of, image_in_layout, outputs_in_log, read_checkout
-
-RELEASE_KEY_NAME = "flywheel-release-1"
-PACKAGE = Path(str(files("flywheel_assets")))
-SAMPLE = PACKAGE / "sample"
-# The platform's catalogue is the one YAML file of its folder; no code names it.
-SAMPLE_CATALOGUE = (*sorted((PACKAGE / "catalog").glob("*.yaml")), SAMPLE / "overlay.yaml")
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """Where this installation keeps its state, and which catalogue files it runs on."""
-
-    home: Path
-    catalogues: tuple[Path, ...]
-
-    @property
-    def on_sample(self) -> bool:
-        """Whether the recorded sample flywheel runs, with or without further overlays."""
-        return SAMPLE_CATALOGUE[-1] in self.catalogues
-
-    @property
-    def dagster_home(self) -> Path:
-        """Dagster's own folder."""
-        return self.home / "dagster"
-
-
-def settings(environment: Mapping[str, str] = os.environ) -> Settings:
-    """From FLYWHEEL_HOME (default ./.flywheel) and FLYWHEEL_CATALOGUE (files, colon-separated; default: the sample)."""
-    home = Path(environment.get("FLYWHEEL_HOME") or ".flywheel").absolute()
-    named = environment.get("FLYWHEEL_CATALOGUE", "")
-    catalogues = tuple(Path(part).absolute() for part in named.split(os.pathsep) if part)
-    return Settings(home, catalogues or SAMPLE_CATALOGUE)
-
-
-def read_catalogue(chosen: Settings) -> Catalogue:
-    """The catalogue of these settings."""
-    return load_catalogue(list(chosen.catalogues))
-
-
-def open_flywheel(chosen: Settings) -> Flywheel:
-    """Everything wired up. Makes the working folder, and the keys on first run."""
-    catalogue = read_catalogue(chosen)
-    try:
-        chosen.home.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"FLYWHEEL_HOME, {chosen.home}, cannot be made: {error.strerror}.") from error
-    if chosen.on_sample:
-        install_sample(chosen.home)
-    home, keys = chosen.home, chosen.home / "keys"
-    verifier, verifier_signer = SignatureVerifier(catalogue.trust_root), key_file(keys / "verifier.pem")
-    caches = open_caches(home, catalogue)
-    return Flywheel(
-        catalogue=catalogue,
-        evidence=FolderEvidence(_folder(home, catalogue.evidence), home / "checkpoints", verifier_signer, verifier),
-        inbox=FolderInbox(_folder(home, catalogue.inbox), DEFAULT_LIMITS),
-        caches=caches,
-        surfaces=open_surfaces(home, catalogue, caches, release_nix_key(keys)),
-        verifier=verifier,
-        verifier_signer=verifier_signer,
-        release_signer=key_file(keys / "release.pem"),
-        clock=lambda: datetime.now(UTC),
+if TYPE_CHECKING:
+    from flywheel_assets.wiring.installation import (
+        PACKAGE,
+        SAMPLE,
+        SAMPLE_CATALOGUE,
+        Settings,
+        open_flywheel,
+        published_reader,
+        read_catalogue,
+        settings,
     )
 
-
-def release_nix_key(keys: Path) -> NixSigningKey:
-    """The Nix release key, made on first run (0600), its public form beside it for trusted-public-keys."""
-    path = keys / "release.nix.key"
-    if not path.exists():
-        create_once(path, NixSigningKey.generate(RELEASE_KEY_NAME).to_text().encode(), 0o600)
-    key = NixSigningKey.from_text(private_bytes(path).decode("ascii", "replace").strip())
-    public = keys / "release.nix.pub"
-    if not public.exists():
-        create_once(public, key.public_text.encode(), 0o644)
-    return key
-
-
-def install_sample(home: Path) -> None:
-    """Lay the recorded sample out in the working folder; what is there already is left as it is."""
-    for part in ("nix-cache", "bazel-cache", "oci-staging", "inbox"):
-        _copy_once(SAMPLE / part, home / "sample" / part)
-    # What the image's own workflow has published before this pipeline ever ran.
-    _copy_once(SAMPLE / "ghcr", home / "surfaces" / "ghcr")
+__all__ = (
+    "PACKAGE",
+    "SAMPLE",
+    "SAMPLE_CATALOGUE",
+    "Settings",
+    "open_flywheel",
+    "published_reader",
+    "read_catalogue",
+    "settings",
+)
 
 
-def _copy_once(source: Path, target: Path) -> None:
-    if target.exists():
-        return
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.{uuid4().hex}")
-    shutil.copytree(source, temporary)
-    try:
-        temporary.rename(target)
-    except OSError:  # another process was first
-        shutil.rmtree(temporary)
-        if not target.exists():
-            raise
+def __getattr__(name: str) -> Any:
+    """A name of ``installation`` (PEP 562)."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from flywheel_assets.wiring import installation
 
-
-def _folder(home: Path, url: str) -> Path:
-    """The folder of a ``file:`` URL; relative ones lie under the working folder."""
-    return home / url.removeprefix("file://").removeprefix("file:")
-
-
-def published_reader(
-    reference: str, nix_keys: tuple[str, ...] = (), netrc: Path | None = None
-) -> tuple[PublishedReader, Verifier]:
-    """What verifies a reference without any installation; ``netrc`` is for what cannot be read anonymously.
-
-    Raises UsageError for what is no reference.
-    """
-    shown = Credentials(netrc=netrc) if netrc else ANONYMOUS
-    if "#" in reference:
-        return PublishedClosure(reference, nix_keys, credentials=shown), SignatureVerifier()
-    if is_reference(reference):
-        return PublishedImage(reference, credentials=shown), SignatureVerifier()
-    raise UsageError(
-        f"{printable(reference)!r} is no reference that can be verified. Write host/name@sha256:…, "
-        "oci:/layout@sha256:…, or https://cache.example#/nix/store/…, s3://bucket#/nix/store/…, file:///folder#/nix/store/…"
-    )
-
-
-def builder_signer(key_file: str | None, key_text: str | None) -> Signer:
-    """The builder's signer, from a file or from the text that the environment holds."""
-    if key_file:
-        return DsseSigner(Path(key_file).read_bytes(), key_file)
-    if key_text:
-        return DsseSigner(key_text.encode(), "FLYWHEEL_SIGNING_KEY")
-    raise UsageError("A receipt must be signed: give --key FILE, or the key itself in FLYWHEEL_SIGNING_KEY.")
-
-
-def write_receipt(envelope: bytes, target: str, name: str) -> None:
-    """Write a receipt to standard output, a file, or under ``name`` into an inbox folder, whole or not at all."""
-    if target == "-":
-        sys.stdout.buffer.write(envelope + b"\n")
-        return
-    path = Path(target) / name if Path(target).is_dir() else Path(target)
-    write_atomically(path, envelope)
+    return getattr(installation, name)

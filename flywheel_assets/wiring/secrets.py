@@ -19,7 +19,7 @@ def credentials(
         return ANONYMOUS
 
     def secret(reference: str | None) -> Secret | None:
-        return Secret(_source(home, reference, surface, environment)) if reference else None
+        return Secret(secret_source(home, reference, surface, environment)) if reference else None
 
     def file(url: str | None) -> Path | None:
         return home / url.removeprefix("file://").removeprefix("file:") if url else None
@@ -35,7 +35,10 @@ def credentials(
     )
 
 
-def _source(home: Path, reference: str, surface: str, environment: Mapping[str, str]) -> Callable[[], str]:
+def secret_source(
+    home: Path, reference: str, surface: str, environment: Mapping[str, str] = os.environ
+) -> Callable[[], str]:
+    """What fetches a secret that the catalogue refers to; UnauthorisedError when it is not there."""
     kind, _, name = reference.partition(":")
 
     def from_environment() -> str:

@@ -1,4 +1,4 @@
-"""Caches and publication surfaces by what the catalogue says of them: protocol, URL, credential, hosts."""
+"""The inbox, caches and publication surfaces by what the catalogue says of them: protocol, URL, credential, hosts."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -6,6 +6,8 @@ from pathlib import Path
 from flywheel_assets.adapters.bazel.cache import BazelCache
 from flywheel_assets.adapters.bazel.entries import DiskEntries, HttpEntries
 from flywheel_assets.adapters.http.client import HttpClient
+from flywheel_assets.adapters.inbox.bucket import BucketInbox
+from flywheel_assets.adapters.inbox.folder import FolderInbox
 from flywheel_assets.adapters.nix.cache import NixCache
 from flywheel_assets.adapters.nix.cache_files import CacheFiles, DurableFiles
 from flywheel_assets.adapters.nix.opening import cache_files, durable_files
@@ -25,10 +27,18 @@ from flywheel_assets.catalog.models import (
     Visibility,
 )
 from flywheel_assets.domain.limits import DEFAULT_LIMITS
-from flywheel_assets.ports import PublicationSurface, SourceCache
+from flywheel_assets.ports import BuildSource, PublicationSurface, SourceCache
 from flywheel_assets.wiring.secrets import credentials
 
 Repositories = Callable[[str], Repository]
+
+
+def open_inbox(home: Path, catalogue: Catalogue) -> BuildSource:
+    """Where receipts arrive: a folder, or a prefix in S3. Nothing is asked of it yet."""
+    url = file_url(home, catalogue.inbox)
+    if url.startswith("file:"):
+        return FolderInbox(Path(url.removeprefix("file:")), DEFAULT_LIMITS)
+    return BucketInbox(url, DEFAULT_LIMITS)
 
 
 def open_caches(home: Path, catalogue: Catalogue) -> dict[str, SourceCache]:

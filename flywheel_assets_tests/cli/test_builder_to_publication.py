@@ -5,6 +5,7 @@ What README says under "Emit a receipt" and "Add an output", in the same order.
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -19,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 pytestmark = [pytest.mark.peer("nix"), pytest.mark.timeout(300)]
 
 FLYWHEEL = Path(sys.executable).parent / "flywheel"
+CI = Path(__file__).parents[2] / "ci"
 REPOSITORY = "https://github.com/example-org/lamp"
 NIX_CONF = """experimental-features = nix-command flakes
 sandbox = false
@@ -220,3 +222,84 @@ def test_a_receipt_without_a_key_is_refused_with_exit_code_2(builder: Builder) -
 def test_a_wrong_option_is_named_with_exit_code_2(builder: Builder, option: str, value: str, field: str) -> None:
     said = emit(builder, built(builder), option, value, code=2)
     assert field in said
+
+
+def install_hook(builder: Builder, *lines: str, key: str = "builder.pem") -> None:
+    """The hook as docs/receipts.md installs it, with these lines on top of its configuration."""
+    folder = builder.folder / "hook"
+    folder.mkdir()
+    (builder.folder / "home" / "inbox").mkdir(parents=True, exist_ok=True)
+    shutil.copy(CI / "nix" / "post-build-hook", folder)
+    told = (
+        'builder = "example-nix"', 'source = "../checkout"', 'to = "../home/inbox"', f'key = "../{key}"',
+        'lock = ["flake.lock"]', *lines, "[outputs.lamp]", 'store-name = "lamp-[0-9]*"',
+        'definition = "packages.x86_64-linux.lamp"', 'validation = ["nix build=PASSED"]',
+    )  # fmt: skip
+    (folder / "receipts.toml").write_text("\n".join(told), encoding="utf-8")
+    with (builder.folder / "etc" / "nix.conf").open("a", encoding="utf-8") as configuration:
+        configuration.write(f"post-build-hook = {folder / 'post-build-hook'}\n")
+
+
+def in_a_job(builder: Builder, **variables: str) -> Builder:
+    """The same machine, where a forge's job runs."""
+    path = f"{FLYWHEEL.parent}:{builder.environment['PATH']}"
+    return Builder(builder.folder, {**builder.environment, "PATH": path, **variables})
+
+
+def bootstrapped() -> str:
+    now = datetime.now(UTC) - timedelta(minutes=2)
+    return f'bootstrap = "tool=nix,version=2.24.10,by=determinate-nix-action,at={now.isoformat()}"'
+
+
+JOB = {
+    "GITHUB_RUN_ID": "601",
+    "GITHUB_RUN_ATTEMPT": "2",
+    "GITHUB_EVENT_NAME": "push",
+    "GITHUB_ACTOR": "ada",
+    "GITHUB_SERVER_URL": "https://github.com",
+    "GITHUB_REPOSITORY": "example-org/lamp",
+    "GITHUB_REF": "refs/heads/main",
+}
+
+
+def test_a_real_build_with_the_hook_installed_ends_as_a_publication_without_further_hands(builder: Builder) -> None:
+    install_hook(builder, bootstrapped())
+    built(in_a_job(builder, **JOB))
+    builder.run(FLYWHEEL, "run", "--no-ui")
+    row = rows(builder)["601.2.x86_64-linux"]
+    assert (row["state"], row["verdict"], row["reason"]) == ("published", "passed", "every-rule-holds")
+
+
+def test_a_hook_of_a_daemon_takes_the_run_from_the_file_that_the_job_wrote(builder: Builder) -> None:
+    install_hook(builder, 'run-file = "run.json"', bootstrapped())
+    written = in_a_job(builder, **JOB).run(FLYWHEEL, "receipt", "run")
+    (builder.folder / "hook" / "run.json").write_text(written, encoding="utf-8")
+    # Git is not asked by the hook: whoever runs a daemon must not run what a job's checkout makes Git run.
+    no_git = builder.folder / "no-git"
+    no_git.mkdir()
+    (no_git / "git").write_text("#!/bin/sh\nexit 1\n", encoding="utf-8")
+    (no_git / "git").chmod(0o755)
+    hook = (builder.folder / "hook" / "post-build-hook").read_text(encoding="utf-8")
+    guarded = hook.replace("set -eu\n", f"set -eu\nPATH={no_git}:$PATH\n")
+    (builder.folder / "hook" / "post-build-hook").write_text(guarded, encoding="utf-8")
+    built(in_a_job(builder))
+    builder.run(FLYWHEEL, "run", "--no-ui")
+    assert rows(builder)["601.2.x86_64-linux"]["verdict"] == "passed"
+
+
+def test_a_receipt_that_cannot_be_written_stops_the_build_with_the_reason(builder: Builder) -> None:
+    install_hook(builder, bootstrapped(), key="no-such-key.pem")
+    said = in_a_job(builder, **JOB).run(
+        "nix", "build", "--system", "x86_64-linux", f"path:{builder.folder}/checkout#packages.x86_64-linux.lamp",
+        "--no-link", "-L", code=1,
+    )  # fmt: skip
+    assert "no-such-key.pem" in said
+    assert list((builder.folder / "home" / "inbox").iterdir()) == []
+
+
+def test_a_build_that_the_hook_s_configuration_does_not_name_goes_on_without_a_receipt(builder: Builder) -> None:
+    install_hook(builder)
+    configuration = builder.folder / "hook" / "receipts.toml"
+    configuration.write_text(configuration.read_text("utf-8").replace("lamp-[0-9]*", "torch-*"), encoding="utf-8")
+    built(in_a_job(builder))
+    assert list((builder.folder / "home" / "inbox").iterdir()) == []

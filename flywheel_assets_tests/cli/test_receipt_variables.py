@@ -2,7 +2,7 @@
 
 import pytest
 
-from flywheel_assets.cli.receipts import _ref, _repository
+from flywheel_assets.cli.emitting import ref_of_ci, repository_of_ci
 
 VARIABLES = (
     "GITHUB_REF",
@@ -29,15 +29,15 @@ def nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_a_ref_is_full_whichever_ci_names_it(monkeypatch: pytest.MonkeyPatch, name: str, value: str, ref: str) -> None:
-    assert _ref() == ""
+    assert ref_of_ci() == ""
     monkeypatch.setenv(name, value)
-    assert _ref() == ref
+    assert ref_of_ci() == ref
 
 
 def test_a_repository_is_its_https_uri_whichever_ci_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert _repository() == ""
+    assert repository_of_ci() == ""
     monkeypatch.setenv("CI_PROJECT_URL", "https://gitlab.com/org/lamp")
-    assert _repository() == "https://gitlab.com/org/lamp"
+    assert repository_of_ci() == "https://gitlab.com/org/lamp"
     monkeypatch.setenv("GITHUB_SERVER_URL", "https://github.com")
     monkeypatch.setenv("GITHUB_REPOSITORY", "org/lamp")
-    assert _repository() == "https://github.com/org/lamp"
+    assert repository_of_ci() == "https://github.com/org/lamp"

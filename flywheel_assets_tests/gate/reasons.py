@@ -35,6 +35,7 @@ class Reason:
 
 
 TRANSIENT, USE, AUTHENTIC = "output_is_not_transient", "use_is_intended", "receipt_is_authentic"
+FORGE = "forge_vouches_for_the_run"
 BOOTSTRAP, KNOWN, REBUILD = "toolchain_bootstrap_was_proven", "builder_is_known", "rebuild_agrees"
 CLOSURE, BODY, GREEN = "closure_is_complete", "whole_body_matches_digest", "validation_is_green"
 SOURCE, ORDER, AUTHORITY = "source_can_be_reidentified", "source_order_is_kept", "release_authority_holds"
@@ -52,7 +53,8 @@ LABELS = f"{BUILDER}, {CATALOGUE}"
 REASONS: dict[str, Reason] = {
     "holds": Reason("every rule", PASSED, "What the rule asks for is so.", "Nothing has to.", NOBODY),
     "no-authentic-receipt": Reason(
-        f"{BOOTSTRAP}, {KNOWN}, {REBUILD}, {CLOSURE}, {BODY}, {GREEN}, {SOURCE}, {ORDER}, {OWNERSHIP}, {TRANSIENT}",
+        f"{FORGE}, {BOOTSTRAP}, {KNOWN}, {REBUILD}, {CLOSURE}, {BODY}, {GREEN}, "
+        f"{SOURCE}, {ORDER}, {OWNERSHIP}, {TRANSIENT}",
         CANNOT,
         "Nobody who may speak for the build signed its receipt, so nothing in it is looked at.",
         f"See {AUTHENTIC}, which says why.",
@@ -107,7 +109,11 @@ REASONS: dict[str, Reason] = {
         AUTHENTIC, TEMPORARILY, "The key may not speak for this source repository.", REPEAT, BUILDER
     ),
     "key-not-valid-then": Reason(
-        AUTHENTIC, TEMPORARILY, "The key was not valid when the run finished.", REPEAT, BUILDER
+        AUTHENTIC,
+        TEMPORARILY,
+        "The key was not valid when the run finished, or, where a forge vouches for the run, when its receipt arrived.",
+        REPEAT,
+        BUILDER,
     ),
     "receipts-conflict": Reason(
         AUTHENTIC,
@@ -116,11 +122,29 @@ REASONS: dict[str, Reason] = {
         f"{ANEW} Find out who signed the second receipt.",
         BUILDER,
     ),
+    # forge_vouches_for_the_run
+    "platform-run-unseen": Reason(
+        FORGE, WAITING, "The forge was not heard yet about how the run ended.", "It is asked at every tick.", NOBODY
+    ),
+    "platform-run-absent": Reason(
+        FORGE,
+        PERMANENTLY,
+        "The forge has no such attempt of such a run.",
+        f"{ANEW} Find out who signed a receipt of a run that is not there.",
+        BUILDER,
+    ),
+    "receipt-contradicts-platform": Reason(
+        FORGE,
+        PERMANENTLY,
+        "Receipt and forge differ about the run: its revision, ref, event, fork, actor or runner label.",
+        f"{ANEW} Find out who signed the receipt.",
+        BUILDER,
+    ),
     # toolchain_bootstrap_was_proven
     "bootstrap-unproven": Reason(
         BOOTSTRAP,
         TEMPORARILY,
-        "The receipt does not show that the lane installed and verified its toolchain.",
+        "Neither the receipt nor the forge's steps show that the lane installed and verified its toolchain.",
         "Build again: the workflow installs it before anything else and passes the proof to `flywheel receipt`.",
         BUILDER,
     ),

@@ -1,4 +1,4 @@
-"""The gate as a whole: fourteen rules, one verdict, and the value that alone lets an artifact out."""
+"""The gate as a whole: fifteen rules, one verdict, and the value that alone lets an artifact out."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,9 +16,9 @@ from flywheel_assets.gate.evaluate import RULES, Approved, approve, evaluate, sl
 from flywheel_assets_tests.gate.cases import CANNOT, FINISHED, KINDS, NOW, PASSED, PERMANENTLY, attested, good
 
 
-def test_fourteen_rules_stand_in_the_gate_and_each_answers_once_under_its_own_name() -> None:
+def test_fifteen_rules_stand_in_the_gate_and_each_answers_once_under_its_own_name() -> None:
     names = [rule.__name__ for rule in RULES]
-    assert len(set(names)) == len(names) == 14
+    assert len(set(names)) == len(names) == 15
     assert [finding.rule for finding in good().verdict().findings] == names
 
 

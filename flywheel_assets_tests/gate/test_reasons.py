@@ -18,6 +18,10 @@ GATE = Path(flywheel_assets.gate.__file__).parent
 HERE = Path(__file__).parent
 
 
+# Expressions whose codes are found where they are returned or listed.
+_ELSEWHERE = {"why_not_trusted(keys[0], receipt, attested.arrived_at)", "_NOT_READ[reading.state]"}
+
+
 class Codes(ast.NodeVisitor):
     """Every code that an answer of one module can carry, with its verdict where that is written beside it."""
 
@@ -65,7 +69,7 @@ class Codes(ast.NodeVisitor):
             return
         if ast.unparse(node) == "output.role.value":
             self.found |= {role.value for role in Role if role is not Role.PACKAGE}
-        elif ast.unparse(node) not in {"why_not_trusted(keys[0], receipt)", "_NOT_READ[reading.state]"}:
+        elif ast.unparse(node) not in _ELSEWHERE:
             codes = set(constants(node))
             self.found |= codes
             self.unclear += [] if codes else [ast.unparse(node)]

@@ -69,7 +69,7 @@ class Installation:
             key_file(self.home / "keys/verifier.pem"),
             SignatureVerifier(),
         )
-        return replace(flywheel, evidence=store, opened={})
+        return replace(flywheel, evidence=store, opened={}, seen=set())
 
     def copy(self, target: Path) -> "Installation":
         shutil.copytree(self.home, target)
@@ -146,7 +146,7 @@ class Memory:
 
     def but(self, **changes: Any) -> Flywheel:
         """The same with other parts, as a new process that remembers nothing."""
-        return replace(self.flywheel, **{"opened": {}, **changes})
+        return replace(self.flywheel, **{"opened": {}, "seen": set(), "sources": {}, **changes})
 
 
 def in_memory(*documents: str, catalogue: Catalogue | None = None) -> Memory:

@@ -244,3 +244,46 @@ def test_a_second_receipt_of_the_same_run_is_kept_beside_the_first() -> None:
     assert kinds.count("receipt") == 2
     # A stranger signed the second: it is kept, and it is nobody's word.
     assert len(assemble(memory.flywheel, "tide-clock", CLOCK).receipts) == 1
+
+
+def test_an_intake_that_has_had_enough_stops_and_the_next_one_goes_on() -> None:
+    memory, calls = in_memory(), iter([False] * 10 + [True] * 10)
+    first = take_in(memory.flywheel, lambda: next(calls))
+    assert (first.total, first.more) == (10, True)
+    rest = take_in(memory.flywheel)
+    assert (rest.total, rest.more) == (16, False)
+
+
+def test_what_is_in_evidence_is_not_read_again_by_the_same_process() -> None:
+    memory = in_memory(RECEIPT)
+    take_in(memory.flywheel)
+    assert list(memory.inbox.deliveries(memory.flywheel.seen)) == []
+    memory.inbox.documents["0-late.json"] = memory.inbox.documents[RECEIPT][:100]
+    assert take_in(memory.flywheel).dead_letters == 1
+
+
+def test_what_was_not_written_to_evidence_is_not_taken_for_seen() -> None:
+    memory = in_memory(RECEIPT)
+    memory.evidence.before = kill
+    with pytest.raises(KilledError):
+        take_in(memory.flywheel)
+    memory.evidence.before = lambda step: None
+    assert take_in(memory.flywheel).builds == [("tide-clock", CLOCK)]
+
+
+def test_a_delivery_that_fails_only_now_is_no_dead_letter_and_is_read_the_next_time() -> None:
+    memory = in_memory(RECEIPT)
+    memory.inbox.documents["0-scan.json"] = in_memory(SCAN).inbox.documents[SCAN]
+    memory.inbox.failing.add("0-scan.json")
+    taken = take_in(memory.flywheel)
+    assert (taken.builds, taken.total, taken.postponed) == ([("tide-clock", CLOCK)], 1, ["0-scan.json failed."])
+    memory.inbox.failing.clear()
+    assert take_in(memory.flywheel).tests == 1
+
+
+def test_what_waits_and_cannot_be_read_any_more_stops_nothing() -> None:
+    memory = in_memory(RECEIPT)
+    take_in(memory.but(catalogue=without_output("tide-clock")))
+    taken = take_in(memory.but(limits=Limits(receipt_bytes=1000)))
+    assert taken.total == 0
+    assert take_in(memory.flywheel).builds == [("tide-clock", CLOCK)]

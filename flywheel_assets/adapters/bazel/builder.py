@@ -1,30 +1,27 @@
 """What ``flywheel receipt bazel`` reads: the outputs and the digest of one action, from Bazel's execution log.
 
+Build events (``events``) tell which files are a target's; the digest of the action that makes them is in the log alone.
+
 Source: bazel, src/main/protobuf/spawn.proto (SpawnExec), as ``--execution_log_json_file`` writes it: JSON objects one
 after another. Bazel 4.2 names neither the target nor the action's digest: the label is then taken from the progress
 message ("Executing genrule //:a"), and the digest from the disk cache, as the action with exactly these outputs.
 """
 
-import json
-from collections.abc import Iterator
-from io import TextIOWrapper
+from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from flywheel_assets.adapters.bazel.cache import matching_actions
-from flywheel_assets.adapters.files import read_error
+from flywheel_assets.adapters.bazel.events import EventFile
+from flywheel_assets.adapters.bazel.stream import objects
 from flywheel_assets.domain.artifacts import BazelFile, BazelOutputs
 from flywheel_assets.domain.digests import ActionDigest, CasDigest
-from flywheel_assets.domain.errors import InvalidInputError, LimitExceededError, UsageError, printable
-from flywheel_assets.domain.limits import DEFAULT_LIMITS, MIB, Limits
+from flywheel_assets.domain.errors import InvalidInputError, UsageError, printable
+from flywheel_assets.domain.limits import DEFAULT_LIMITS, Limits
 from flywheel_assets.domain.statements import invalid
 
-ENTRY_CHARS = 64 * MIB
-"""One action of the log: it lists every input, so it is far larger than what becomes of it."""
-
-_READ = 64 * 1024
 _REMEDY = "Write the log again with --execution_log_json_file."
 
 
@@ -53,18 +50,19 @@ class Spawn(_Wire):
     digest: _Digest | None = None
     exit_code: int = Field(alias="exitCode", default=0)
 
-    def is_of(self, label: str, output: str | None) -> bool:
-        """Whether the action belongs to the target, and makes ``output`` when that is given."""
-        makes = output is None or output in {item.path for item in self.outputs}
+    def is_of(self, label: str, outputs: Collection[str] | None) -> bool:
+        """Whether the action belongs to the target, and makes one of ``outputs`` when they are given."""
+        makes = outputs is None or any(item.path in outputs for item in self.outputs)
         if self.label:
             return makes and _plain(self.label) == _plain(label)
-        return makes and (output is not None or label in self.message.split())
+        return makes and (outputs is not None or label in self.message.split())
 
 
 def outputs_in_log(
     log: Path,
     label: str,
     *,
+    made: Collection[EventFile] | None = None,
     mnemonic: str | None = None,
     output: str | None = None,
     disk_cache: Path | None = None,
@@ -73,12 +71,14 @@ def outputs_in_log(
 ) -> BazelOutputs:
     """The outputs of the one action of ``label`` (and ``mnemonic``) that the log holds.
 
-    ``output``, the path of one of its files, finds an action whose log entry does not name the label (before Bazel 7).
+    ``output``, the path of one of its files, finds an action whose log entry does not name the label (before Bazel 7),
+    and so do the files that build events say the target has ``made``; digests that they give must be the log's.
     ``disk_cache`` is asked for the action's digest when the log has none (before Bazel 7); ``action`` decides between
     several. Raises UsageError when not exactly one action fits, InvalidInputError for a malformed log, ReadError.
     """
+    paths = {output} if output is not None else None if made is None else {file.path for file in made}
     ended_well = (spawn for spawn in read_log(log) if spawn.exit_code == 0)
-    fitting = (s for s in ended_well if s.is_of(label, output) and mnemonic in {None, s.mnemonic})
+    fitting = (s for s in ended_well if s.is_of(label, paths) and mnemonic in {None, s.mnemonic})
     found = list(dict.fromkeys(fitting))
     if not found:
         raise UsageError(
@@ -92,59 +92,51 @@ def outputs_in_log(
             "Name a mnemonic or an output's path."
         )
     files = _files(found[0], str(log))
+    _refuse_other_build(files, made or (), str(log))
     chosen = action or _logged_action(found[0], str(log)) or _cached_action(files, label, disk_cache, limits)
+    return _outputs(label, chosen, files, str(log))
+
+
+def outputs_in_events(
+    made: Collection[EventFile], label: str, *, disk_cache: Path | None = None, limits: Limits = DEFAULT_LIMITS
+) -> BazelOutputs:
+    """The outputs that build events alone tell of, with the digest of the one action in ``disk_cache`` that made them.
+
+    Raises UsageError when the events have no digests (before Bazel 5), or the disk cache not exactly one such action.
+    """
+    if not made or not all(file.digest for file in made):
+        raise UsageError(f"The build events hold no digests of the files of {printable(label)}: give --log too.")
+    if disk_cache is None:
+        raise UsageError(
+            "Build events never hold the digest of an action: give --log, or the --disk_cache folder that has it."
+        )
+    files = tuple(_file(file.path, file.digest, file.size or 0, "build events") for file in made)
+    return _outputs(label, _cached_action(files, label, disk_cache, limits), files, "build events")
+
+
+def _outputs(label: str, action: ActionDigest, files: tuple[BazelFile, ...], document: str) -> BazelOutputs:
     try:
-        return BazelOutputs(label=label, action=chosen, files=files)
+        return BazelOutputs(label=label, action=action, files=files)
     except ValidationError as error:
-        raise invalid(error, str(log), "Choose an action with output files.") from error
+        raise invalid(error, document, "Choose an action with output files.") from error
+
+
+def _refuse_other_build(files: tuple[BazelFile, ...], made: Collection[EventFile], log: str) -> None:
+    logged = {file.path: file.digest.hex for file in files}
+    for file in made:
+        if file.digest and logged.get(file.path, file.digest) != file.digest:
+            raise InvalidInputError(
+                log, printable(file.path), "has another digest in the build events", "Give both files of one build."
+            )
 
 
 def read_log(log: Path) -> Iterator[Spawn]:
-    """The actions of an execution log, streamed; at most ENTRY_CHARS characters are held at once."""
-    for entry in _objects(log):
+    """The actions of an execution log, streamed."""
+    for entry in objects(log, "The execution log", _REMEDY):
         try:
             yield Spawn.model_validate(entry)
         except ValidationError as error:
             raise invalid(error, str(log), _REMEDY) from error
-
-
-def _objects(log: Path) -> Iterator[Any]:
-    name = printable(str(log))
-    try:
-        with log.open(encoding="utf-8") as file:
-            yield from _decoded(file, name)
-    except OSError as error:
-        raise read_error(error, f"The execution log {name}", _REMEDY) from error
-    except UnicodeDecodeError as error:
-        raise InvalidInputError(name, "encoding", "is not UTF-8", _REMEDY) from error
-
-
-def _decoded(file: TextIOWrapper, name: str) -> Iterator[Any]:
-    decoder = json.JSONDecoder()
-    rest = ""
-    while True:
-        # The window doubles, so that an object of any size is tried only a few times.
-        more = file.read(max(_READ, len(rest)))
-        rest = (rest + more).lstrip()
-        at_end = not more
-        position = 0
-        while position < len(rest):
-            try:
-                value, position = decoder.raw_decode(rest, position)
-            except json.JSONDecodeError as error:
-                if at_end:
-                    raise InvalidInputError(name, "JSON", "ends within an action, or is no JSON", _REMEDY) from error
-                break
-            except (ValueError, RecursionError) as error:
-                raise InvalidInputError(name, "JSON", "cannot be parsed", _REMEDY) from error
-            yield value
-            while position < len(rest) and rest[position].isspace():
-                position += 1
-        rest = rest[position:]
-        if at_end:
-            return
-        if len(rest) > ENTRY_CHARS:
-            raise LimitExceededError(name, "an action", f"is over {ENTRY_CHARS:,} characters", "Split the action.")
 
 
 def _plain(label: str) -> str:
@@ -160,14 +152,17 @@ def _files(spawn: Spawn, log: str) -> tuple[BazelFile, ...]:
                 "is a symbolic link or a folder" if output.digest is None else f"has a {output.digest.function} digest"
             )
             raise InvalidInputError(log, output.path, problem, "Make plain files, with --digest_function=sha256.")
-        try:
-            digest = CasDigest.from_hex(output.digest.hash)
-            files.append(BazelFile(path=output.path, digest=digest, size=output.digest.size))
-        except ValidationError as error:
-            raise invalid(error, log, _REMEDY) from error
-        except ValueError as error:
-            raise InvalidInputError(log, output.path, "has no SHA-256 digest", _REMEDY) from error
+        files.append(_file(output.path, output.digest.hash, output.digest.size, log))
     return tuple(files)
+
+
+def _file(path: str, digest: str, size: int, document: str) -> BazelFile:
+    try:
+        return BazelFile(path=path, digest=CasDigest.from_hex(digest), size=size)
+    except ValidationError as error:
+        raise invalid(error, document, _REMEDY) from error
+    except ValueError as error:
+        raise InvalidInputError(document, path, "has no SHA-256 digest", _REMEDY) from error
 
 
 def _logged_action(spawn: Spawn, log: str) -> ActionDigest | None:

@@ -20,6 +20,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import RLock
 
@@ -27,6 +28,7 @@ from flywheel_assets.adapters.writing import sync_folder, write_atomically
 from flywheel_assets.domain.digests import EvidenceDigest
 from flywheel_assets.domain.errors import (
     EvidenceCorruptError,
+    EvidenceError,
     EvidenceMissingError,
     EvidenceRolledBackError,
     FlywheelError,
@@ -40,6 +42,10 @@ ENTRY_TYPE = "application/vnd.flywheel-assets.log-entry+json"
 NOTHING_BEFORE = ""
 
 
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
 @dataclass(frozen=True, slots=True)
 class _Link:
     """A verified entry and the digest of the file it was read from."""
@@ -48,15 +54,38 @@ class _Link:
     digest: str
 
 
+class _Held:
+    """What this process has read and verified of a log: to append, only what came since is to be read."""
+
+    def __init__(self, links: list[_Link]) -> None:
+        self.links: list[_Link] = []
+        self.entries: dict[tuple[str, str, EvidenceDigest], LogEntry] = {}
+        for link in links:
+            self.add(link)
+
+    def add(self, link: _Link) -> None:
+        self.links.append(link)
+        self.entries.setdefault((link.entry.kind, link.entry.subject, link.entry.evidence), link.entry)
+
+
 class FolderEvidence:
     """ports.EvidenceStore on ``folder``, with checkpoints in ``checkpoints``."""
 
-    def __init__(self, folder: Path, checkpoints: Path, signer: Signer, verifier: Verifier) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        checkpoints: Path,
+        signer: Signer,
+        verifier: Verifier,
+        clock: Callable[[], datetime] = _now,
+    ) -> None:
         """Nothing is read or written yet."""
         self._folder = folder
         self._checkpoints = checkpoints
         self._signer = signer
         self._verifier = verifier
+        self._clock = clock
+        self._held: dict[str, _Held] = {}
         self._verified: dict[tuple[str, int, str, str], LogEntry] = {}
         self._lock = RLock()
 
@@ -80,17 +109,23 @@ class FolderEvidence:
     # Logs
 
     def append(self, log: str, kind: str, subject: str, evidence: EvidenceDigest) -> LogEntry:
-        """Add to a log what it does not hold yet. Two writers make one chain: a number is taken only once."""
+        """Add to a log what it does not hold yet. Two writers make one chain: a number is taken only once.
+
+        Of a long log only the end is read again, so that a burst costs no more than its own length; ``entries``
+        reads and verifies the whole.
+        """
         with self._lock:
             while True:
-                links = self._chain(log)
-                for link in links:
-                    if (link.entry.kind, link.entry.subject, link.entry.evidence) == (kind, subject, evidence):
-                        return link.entry
-                entry = LogEntry(len(links) + 1, kind, subject, evidence)
-                previous = links[-1].digest if links else NOTHING_BEFORE
+                held = self._caught_up(log)
+                present = held.entries.get((kind, subject, evidence))
+                if present is not None:
+                    return present
+                at = self._clock().astimezone(UTC).replace(microsecond=0)
+                entry = LogEntry(len(held.links) + 1, kind, subject, evidence, at)
+                previous = held.links[-1].digest if held.links else NOTHING_BEFORE
                 data = self._signer.sign(_payload(log, entry, previous), ENTRY_TYPE)
                 if self._write(self._entry(log, entry.number), data, once=True):
+                    held.add(_Link(entry, _digest(data)))
                     self._remember(log, entry.number, _digest(data))
                     return entry
 
@@ -110,11 +145,34 @@ class FolderEvidence:
         files = sorted(path.name for path in _children(self._folder / "logs" / log) if not path.name.startswith("."))
         links: list[_Link] = []
         for number in range(1, _last_number(log, files) + 1):
-            data = self._read(self._entry(log, number), f"entry {number} of the evidence log {log}")
+            data = self._read_entry(log, number)
             previous = links[-1].digest if links else NOTHING_BEFORE
             links.append(_Link(self._verify(log, number, previous, data), _digest(data)))
         self._hold_to_checkpoint(log, links, *seen)
+        self._held[log] = _Held(links)
         return links
+
+    def _caught_up(self, log: str) -> _Held:
+        """The log with what was added since this process read it, the entry that it goes on from read again."""
+        held, seen = self._held.get(log), self._checkpoint(log)
+        if held is None or not held.links or not self._stands(log, held.links[-1]):
+            self._chain(log)
+            return self._held[log]
+        while self._entry(log, len(held.links) + 1).exists():
+            number = len(held.links) + 1
+            data = self._read_entry(log, number)
+            held.add(_Link(self._verify(log, number, held.links[-1].digest, data), _digest(data)))
+        self._hold_to_checkpoint(log, held.links, *seen)
+        return held
+
+    def _stands(self, log: str, link: _Link) -> bool:
+        try:
+            return _digest(self._read_entry(log, link.entry.number)) == link.digest
+        except EvidenceError:
+            return False
+
+    def _read_entry(self, log: str, number: int) -> bytes:
+        return self._read(self._entry(log, number), f"entry {number} of the evidence log {log}")
 
     def _verify(self, log: str, number: int, previous: str, data: bytes) -> LogEntry:
         # Verified in its place: the same entry elsewhere was not.
@@ -125,7 +183,9 @@ class FolderEvidence:
         try:
             checked = self._verifier.check(data, document, {"verifier": self._signer.public_key})
             fields = json.loads(checked.payload)
-            entry = LogEntry(fields["number"], fields["kind"], fields["subject"], EvidenceDigest(fields["evidence"]))
+            at = datetime.fromisoformat(fields["at"]) if "at" in fields else None
+            digest = EvidenceDigest(fields["evidence"])
+            entry = LogEntry(fields["number"], fields["kind"], fields["subject"], digest, at)
         except (InvalidInputError, ValueError, KeyError, TypeError) as error:
             raise EvidenceCorruptError(f"The {document} cannot be read as one.") from error
         if not checked.keys or checked.payload_type != ENTRY_TYPE:
@@ -247,6 +307,7 @@ def _payload(log: str, entry: LogEntry, previous: str) -> bytes:
             "subject": entry.subject,
             "evidence": str(entry.evidence),
             "previous": previous,
+            **({"at": entry.at.isoformat()} if entry.at else {}),
         }
     )
 

@@ -1,28 +1,13 @@
-"""A Nix cache in S3, or in what speaks its protocol, through obstore's synchronous API.
-
-Where it is and who asks comes from the environment that every S3 client reads (AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL,
-AWS_REGION, …), and obstore reads it itself.
-"""
+"""A Nix cache in S3, or in what speaks its protocol."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import timedelta
-from typing import TYPE_CHECKING
+from contextlib import AbstractContextManager
 
 from flywheel_assets.adapters.nix.cache_files import CACHE_INFO, DISTANT_THREADS
 from flywheel_assets.adapters.nix.folder import relative_name
-from flywheel_assets.domain.errors import (
-    AbsentError,
-    LimitExceededError,
-    UnauthorisedError,
-    UnreadableError,
-    UsageError,
-    printable,
-)
+from flywheel_assets.adapters.s3 import asking, open_bucket
+from flywheel_assets.domain.errors import AbsentError, LimitExceededError, UnauthorisedError
 from flywheel_assets.domain.limits import MIB
-
-if TYPE_CHECKING:
-    from obstore.store import S3Store
 
 # S3 takes 10,000 parts at most: this makes 80 GiB of one file, with two of them in memory.
 _PART = 8 * MIB
@@ -41,7 +26,7 @@ class Bucket:
 
     def __init__(self, url: str, *, anonymous: bool = False) -> None:
         self.place = url.rstrip("/")
-        self._store = _opened(self.place, anonymous=anonymous)
+        self._store = open_bucket(self.place, anonymous=anonymous)
 
     def read(self, name: str, most: int) -> bytes:
         """The whole file. Raises ReadError by its kind, LimitExceededError when it is over ``most`` bytes.
@@ -120,35 +105,5 @@ class Bucket:
                 piece = bytes(obstore.get_range(self._store, name, start=start, end=min(start + _RANGE, size)))
             yield piece
 
-    @contextmanager
-    def _asking(self, name: str) -> Iterator[None]:
-        """What obstore raises in the block is one of our errors; its messages quote no credentials."""
-        from obstore.exceptions import AlreadyExistsError, BaseError, PermissionDeniedError, UnauthenticatedError
-
-        told = f"{self.place}/{name}"
-        try:
-            yield
-        except FileNotFoundError as error:
-            raise AbsentError(f"{told} is not there.") from error
-        except (PermissionDeniedError, UnauthenticatedError) as error:
-            raise UnauthorisedError(f"{told} is refused to this reader or writer. Check its AWS_ variables.") from error
-        except AlreadyExistsError:
-            raise
-        except BaseError as error:
-            reason = printable(str(error).partition("\n")[0], 300)
-            raise UnreadableError(f"{told} failed: {reason}. Check AWS_ENDPOINT_URL and try again later.") from error
-
-
-def _opened(url: str, *, anonymous: bool) -> "S3Store":
-    from obstore.exceptions import BaseError
-    from obstore.store import S3Store
-
-    try:
-        return S3Store.from_url(
-            url,
-            config={"skip_signature": True} if anonymous else None,
-            retry_config={"max_retries": 4, "retry_timeout": timedelta(minutes=2)},
-        )
-    except (BaseError, ValueError) as error:
-        reason = printable(str(error), 300)
-        raise UsageError(f"{printable(url)} cannot be opened: {reason}. Write s3://bucket/prefix.") from error
+    def _asking(self, name: str) -> AbstractContextManager[None]:
+        return asking(f"{self.place}/{name}")

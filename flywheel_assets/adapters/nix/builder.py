@@ -60,20 +60,34 @@ def _installable(text: str) -> str:
     return text if text.startswith(STORE_PREFIX) else str(Path(text).absolute())
 
 
+def derivation_outputs(
+    derivation: str, nix_store_command: Sequence[str] = ("nix-store",), timeout_seconds: float = 600
+) -> tuple[str, ...]:
+    """The store paths of a derivation's outputs. Raises as ``closure_of``."""
+    command = [*nix_store_command, "--query", "--outputs", _installable(derivation)]
+    answer = _answer(command, f"nix-store --query --outputs {derivation}", timeout_seconds)
+    return tuple(answer.decode("utf-8", "replace").split())
+
+
 def _path_info(path: str, nix: tuple[str, ...], options: tuple[str, ...], timeout_seconds: float) -> bytes:
     features = ("--extra-experimental-features", "nix-command")
     command = [*nix, *features, "path-info", "--json", "--recursive", *options, path]
+    return _answer(command, f"nix path-info {path}", timeout_seconds)
+
+
+def _answer(command: Sequence[str], called: str, timeout_seconds: float) -> bytes:
+    """What Nix prints; ``called`` is what errors call the command."""
     try:
         done = subprocess.run(  # noqa: S603 - a list, no shell, and the path cannot be an option
             command, check=False, capture_output=True, stdin=subprocess.DEVNULL, timeout=timeout_seconds
         )
     except subprocess.TimeoutExpired as error:
-        raise UnreadableError(f"nix path-info {path} took over {timeout_seconds:g} s: is its store busy?") from error
+        raise UnreadableError(f"{called} took over {timeout_seconds:g} s: is its store busy?") from error
     except (OSError, ValueError) as error:
-        raise UnreadableError(f"{nix[0]} cannot be started: {error}. Put Nix on PATH.") from error
+        raise UnreadableError(f"{command[0]} cannot be started: {error}. Put Nix on PATH.") from error
     if done.returncode != 0:
         lines = done.stderr.decode("utf-8", "replace").strip().splitlines() or ["(it said nothing)"]
-        raise UnreadableError(f"nix path-info {path} ended with status {done.returncode}: {printable(lines[-1], 400)}")
+        raise UnreadableError(f"{called} ended with status {done.returncode}: {printable(lines[-1], 400)}")
     return done.stdout
 
 

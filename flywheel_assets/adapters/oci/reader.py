@@ -42,13 +42,13 @@ class PublishedImage:
 
     def __init__(self, reference: str, limits: Limits = DEFAULT_LIMITS, credentials: Credentials = ANONYMOUS) -> None:
         """Raises UsageError for what is no reference."""
-        self._repository: Repository
+        self.repository: Repository
         if match := _IN_LAYOUT.fullmatch(reference):
-            self._repository = OciLayout(Path(match[1]), limits=limits)
+            self.repository = OciLayout(Path(match[1]), limits=limits)
             self._digest, self._tag = match[2], match[3]
         elif match := _IN_REGISTRY.fullmatch(reference):
             scheme = "http" if _THIS_MACHINE.fullmatch(match[1]) else "https"
-            self._repository = Registry(f"{scheme}://{match[1]}", credentials, EVERYWHERE, limits).repository(match[2])
+            self.repository = Registry(f"{scheme}://{match[1]}", credentials, EVERYWHERE, limits).repository(match[2])
             self._digest, self._tag = match[3], match[4]
         else:
             raise UsageError(
@@ -59,24 +59,25 @@ class PublishedImage:
 
     def identity(self) -> str:
         """The SHA-256 of the manifest or index, in hex."""
-        return self._manifest().hex
+        return self.manifest().hex
 
     def proofs(self) -> tuple[Attached, ...]:
         """What lies beside the image and fits its digest."""
-        found = find_proofs(self._repository, self._manifest(), self._limits, lambda _: None)
+        found = find_proofs(self.repository, self.manifest(), self._limits, lambda _: None)
         return tuple(item.attached for item in found if item.attached is not None)
 
     def read(self, artifact: Artifact, progress: Progress) -> tuple[Reading, ...]:
         """Every platform: index, manifests, configs, layers."""
         if not isinstance(artifact, OciImage):
             raise UsageError(f"The provenance speaks of {artifact.name}, which is no image.")
-        return image_readings(self._repository, artifact, self._limits, progress)
+        return image_readings(self.repository, artifact, self._limits, progress)
 
-    def _manifest(self) -> ManifestDigest:
-        self._repository.check()
+    def manifest(self) -> ManifestDigest:
+        """The digest that the reference names now. AbsentError when nothing has its tag."""
+        self.repository.check()
         if self._digest:
             return ManifestDigest(self._digest)
-        found = self._repository.tag(self._tag)
+        found = self.repository.tag(self._tag)
         if found is None:
-            raise AbsentError(f"{self._repository.place} has no image tagged {self._tag!r}.")
+            raise AbsentError(f"{self.repository.place} has no image tagged {self._tag!r}.")
         return found.digest

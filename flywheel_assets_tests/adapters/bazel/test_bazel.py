@@ -9,6 +9,7 @@ import pytest
 from flywheel_assets.adapters.bazel.builder import outputs_in_log
 from flywheel_assets.adapters.bazel.cache import BazelCache
 from flywheel_assets.adapters.bazel.entries import DiskEntries, Entries, HttpEntries
+from flywheel_assets.adapters.bazel.events import target_files
 from flywheel_assets.adapters.http.client import HttpClient
 from flywheel_assets.adapters.http.credentials import Credentials, Secret
 from flywheel_assets.domain.artifacts import BazelOutputs
@@ -46,6 +47,7 @@ LABELS = {"//:two": (None, 2), "//:empty": (None, 1), "//:folder": ("bazel-out/k
 class Built:
     log: Path
     cache: Path
+    events: Path
 
     def outputs(self, label: str) -> BazelOutputs:
         return outputs_in_log(self.log, label, output=LABELS[label][0], disk_cache=self.cache)
@@ -60,10 +62,11 @@ def build(folder: Path, bazel: Path, *options: str) -> Built:
     (workspace / "folder.bzl").write_text(FOLDER)
     command = [str(bazel), "--batch", f"--output_user_root={folder / 'root'}", "build", *options]
     command += [f"--disk_cache={folder / 'cache'}", f"--execution_log_json_file={folder / 'log.json'}"]
+    command += [f"--build_event_json_file={folder / 'events.json'}"]
     command += ["--spawn_strategy=local", "--incompatible_strict_action_env", *LABELS]
     done = subprocess.run(command, cwd=workspace, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    return Built(folder / "log.json", folder / "cache")
+    return Built(folder / "log.json", folder / "cache", folder / "events.json")
 
 
 def assert_holds(entries: Entries, outputs: BazelOutputs) -> None:
@@ -84,6 +87,12 @@ def test_what_bazel_built_is_described_and_inspected(built: Built, label: str) -
     outputs = built.outputs(label)
     assert len(outputs.files) == LABELS[label][1]
     assert_holds(DiskEntries(built.cache), outputs)
+
+
+@pytest.mark.parametrize("label", LABELS)
+def test_build_events_find_every_target_s_action_without_an_output_s_path(built: Built, label: str) -> None:
+    made = target_files(built.events, label)
+    assert outputs_in_log(built.log, label, made=made, disk_cache=built.cache) == built.outputs(label)
 
 
 def test_what_bazel_uploads_over_webdav_is_inspected(tmp_path: Path, peer_path: PeerPath, nginx: WebServer) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flywheel_assets.adapters.bazel import builder
+from flywheel_assets.adapters.bazel import stream
 from flywheel_assets.adapters.bazel.builder import outputs_in_log, read_log
 from flywheel_assets.domain.digests import ActionDigest
 from flywheel_assets.domain.errors import AbsentError, InvalidInputError, LimitExceededError, UsageError
@@ -104,20 +104,28 @@ def test_what_cannot_be_in_a_receipt_is_refused(tmp_path: Path, fields: dict[str
 
 
 def test_a_log_is_streamed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(builder, "_READ", 7)
+    monkeypatch.setattr(stream, "_READ", 7)
     many = [spawn(targetLabel=f"//:{number}", inputs=[{"path": '{}[]\\"' * number}]) for number in range(50)]
     assert [each.label for each in read_log(log_of(tmp_path, *many))] == [f"//:{number}" for number in range(50)]
 
 
 def test_an_entry_over_the_limit_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(builder, "_READ", 100)
-    monkeypatch.setattr(builder, "ENTRY_CHARS", 1000)
+    monkeypatch.setattr(stream, "_READ", 100)
+    monkeypatch.setattr(stream, "ENTRY_CHARS", 1000)
     with pytest.raises(LimitExceededError):
         list(read_log(log_of(tmp_path, spawn(inputs=["x" * 5000]))))
 
 
 @pytest.mark.parametrize(
-    "data", [b"{", b"not JSON", b"\xff\xfe", b"[" * 100_000, b'{"exitCode": ' + b"9" * 5000 + b"}"]
+    "data",
+    [
+        b"{",
+        b"not JSON",
+        b"\x28\xb5\x2f\xfd compact",
+        b"\xff\xfe",
+        b"[" * 100_000,
+        b'{"exitCode": ' + b"9" * 5000 + b"}",
+    ],
 )
 def test_a_malformed_log_is_refused(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "log").write_bytes(data)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flywheel_assets.adapters.nix.builder import closure_of, read_path_info
+from flywheel_assets.adapters.nix.builder import closure_of, derivation_outputs, read_path_info
 from flywheel_assets.domain.digests import NarHash
 from flywheel_assets.domain.errors import InvalidInputError, UnreadableError, UsageError
 from flywheel_assets.domain.names import store_path_base
@@ -144,3 +144,14 @@ def test_a_nix_that_hangs_or_is_not_there_is_unreadable(tmp_path: Path) -> None:
 def test_what_cannot_be_a_path_never_reaches_nix(text: str) -> None:
     with pytest.raises(UsageError):
         closure_of(text, ("/absent",))
+
+
+def test_the_outputs_of_a_derivation_are_asked_of_the_store(tmp_path: Path) -> None:
+    nix = fake_nix(tmp_path, 'echo "$@" >"$(dirname "$0")/asked"; echo /nix/store/a; echo /nix/store/b')
+    drv = store_path("app.drv")
+    assert derivation_outputs(drv, nix) == ("/nix/store/a", "/nix/store/b")
+    assert (tmp_path / "asked").read_text(encoding="utf-8") == f"--query --outputs {drv}\n"
+    with pytest.raises(UnreadableError, match=r"--outputs /nix/store/\S+ ended with status 3: no such"):
+        derivation_outputs(drv, fake_nix(tmp_path, "echo no such >&2; exit 3"))
+    with pytest.raises(UsageError):
+        derivation_outputs("--help", nix)

@@ -48,14 +48,14 @@ def test_references_are_told_from_other_texts(text: str, expected: bool) -> None
 
 
 def test_a_public_registry_is_spoken_to_over_https_and_one_on_this_machine_is_not() -> None:
-    assert PublishedImage("ghcr.io/a/b:v1")._repository.place == "ghcr.io/a/b"
+    assert PublishedImage("ghcr.io/a/b:v1").repository.place == "ghcr.io/a/b"
     for host, scheme in (
         ("ghcr.io", "https"),
         ("localhost:5000", "http"),
         ("127.0.0.1:1", "http"),
         ("127.evil.io", "https"),
     ):
-        repository = PublishedImage(f"{host}/a/b:v1")._repository
+        repository = PublishedImage(f"{host}/a/b:v1").repository
         assert repository.registry.origin == f"{scheme}://{host}"  # type: ignore[attr-defined]
 
 

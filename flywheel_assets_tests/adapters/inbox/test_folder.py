@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from flywheel_assets.adapters.inbox import FolderInbox
+from flywheel_assets.adapters.inbox.folder import FolderInbox
 from flywheel_assets.domain.errors import AbsentError, UnauthorisedError, UnreadableError
 from flywheel_assets.domain.limits import Limits
 from flywheel_assets.ports import Delivery

@@ -1,0 +1,170 @@
+"""Questions to a forge's REST API: bounded JSON, answers that did not change, and limits that are kept.
+
+Sources: GitHub REST, "Best practices for using the REST API" (conditional requests, primary and secondary limits);
+GitLab, "User and IP rate limits" (response headers).
+"""
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from http import HTTPStatus
+from types import MappingProxyType
+from typing import Any, Final
+
+from flywheel_assets.adapters.http.answers import refusal, retry_after
+from flywheel_assets.adapters.http.client import HttpClient
+from flywheel_assets.adapters.http.response import Response
+from flywheel_assets.adapters.http.retrying import patiently
+from flywheel_assets.domain.errors import (
+    FlywheelError,
+    InvalidInputError,
+    PublicationError,
+    RateLimitedError,
+    printable,
+)
+from flywheel_assets.domain.limits import DEFAULT_LIMITS, KIB, MIB, Limits
+from flywheel_assets.domain.untrusted import JsonObject, parse_json
+
+ATTEMPTS = 4
+ITEMS: Final = "items"
+_REMEMBERED_BYTES = 32 * MIB
+_LEFT = ("x-ratelimit-remaining", "ratelimit-remaining")
+_RESET = ("x-ratelimit-reset", "ratelimit-reset")
+_LIMITED = frozenset({HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS})
+_LONGEST_WAIT, _UNTOLD_WAIT = 3600.0, 60.0  # GitHub: "wait for at least one minute"
+_NONE: Mapping[str, str] = MappingProxyType({})
+
+
+class Asking:
+    """GET requests below the base of ``client``. While a limit is on, nothing is asked: RateLimitedError at once."""
+
+    def __init__(self, client: HttpClient, headers: Mapping[str, str] = _NONE, limits: Limits = DEFAULT_LIMITS) -> None:
+        self.client = client
+        self.limits = limits
+        self._headers = dict(headers)
+        # An answer may be deep and its strings (commit messages, names) are anybody's: only its size is bounded.
+        self._json_limits = replace(limits, string_chars=limits.forge_answer_bytes)
+        self._known: OrderedDict[str, tuple[str, bytes]] = OrderedDict()
+        self._wait_until = 0.0
+
+    def json(self, target: str, what: str) -> JsonObject:
+        """The object at ``target``; a list as the object whose ``items`` it is. ``what`` names it in errors.
+
+        Raises ReadError by its kind, InvalidInputError when it is no JSON within the limits.
+        """
+        data = self._tried(lambda: self._asked(target, what))
+        wrapped = b'{"%s":%s}' % (ITEMS.encode(), data) if data.lstrip()[:1] == b"[" else data
+        most = self.limits.forge_answer_bytes + KIB
+        return parse_json(wrapped, what, max_bytes=most, limits=self._json_limits)
+
+    def download(self, target: str, what: str, read: Callable[[Response], Any]) -> Any:
+        """What ``read`` makes of a good answer, on whatever allowed host that ends. Raises as ``json``.
+
+        The answers 404 and 410 are handed to ``read`` too: a forge tells by them what was deleted and what expired.
+        """
+        passed_on = {HTTPStatus.OK, HTTPStatus.NOT_FOUND, HTTPStatus.GONE}
+
+        def once() -> Any:
+            with self._got(target, {}) as response:
+                if response.status not in passed_on:
+                    raise self._error(response, what)
+                return read(response)
+
+        return self._tried(once)
+
+    def _asked(self, target: str, what: str) -> bytes:
+        etag, known = self._known.get(target, ("", b""))
+        headers = {"If-None-Match": etag} if etag else {}
+        with self._got(target, headers) as response:
+            if response.status == HTTPStatus.NOT_MODIFIED and etag:
+                self._known.move_to_end(target)
+                return known
+            if response.status != HTTPStatus.OK:
+                raise self._error(response, what)
+            data = response.read(self.limits.forge_answer_bytes)
+            self._remember(target, response.header("ETag"), data)
+            return data
+
+    def _got(self, target: str, headers: Mapping[str, str]) -> Response:
+        wait = self._wait_until - time.time()
+        if wait > 0:
+            raise RateLimitedError(f"{self.client.base} limits its callers: nothing is asked for {wait:.0f} s.", wait)
+        response = self.client.request("GET", target, headers={**self._headers, **headers})
+        if _number(response, _LEFT) == 0:
+            self._wait_until = time.time() + _until_reset(response)
+        return response
+
+    def _error(self, response: Response, what: str) -> FlywheelError:
+        """What an answer means; a limit is one also where it is told as a refusal."""
+        wait = self._limit(response)
+        if wait is not None:
+            self._wait_until = max(self._wait_until, time.time() + wait)
+            response.close()
+            return RateLimitedError(f"{response.url}: {what} has to wait for {wait:.0f} s: a rate limit.", wait)
+        error = refusal(response, what, "Give this source a token that may read runs and artifacts.")
+        if isinstance(error, PublicationError):
+            status = str(response.status)
+            return InvalidInputError(response.url, "status", status, "Point the source at the base of a forge's API.")
+        return error
+
+    @staticmethod
+    def _limit(response: Response) -> float | None:
+        """Seconds to wait; None when the answer is about something else."""
+        if response.status not in _LIMITED:
+            return None
+        told = retry_after(response)
+        if told is not None:
+            return told
+        if _number(response, _LEFT) == 0:
+            return _until_reset(response)
+        if response.status == HTTPStatus.TOO_MANY_REQUESTS:
+            return _UNTOLD_WAIT
+        try:
+            text = response.read(64 * KIB).lower()
+        except FlywheelError:
+            return None
+        return _UNTOLD_WAIT if b"rate limit" in text else None
+
+    def _remember(self, target: str, etag: str, data: bytes) -> None:
+        if not etag:
+            return
+        self._known[target] = (etag, data)
+        self._known.move_to_end(target)
+        while sum(len(each) for _, each in self._known.values()) > _REMEMBERED_BYTES:
+            self._known.popitem(last=False)
+
+    @staticmethod
+    def _tried(call: Callable[[], Any]) -> Any:
+        """``call`` with patience for failures alone: the wait that a limit asks for is not one to sit through."""
+
+        def limited_or_not() -> Any:
+            try:
+                return call()
+            except RateLimitedError as error:
+                return error
+
+        found = patiently(limited_or_not, attempts=ATTEMPTS)
+        if isinstance(found, RateLimitedError):
+            raise found
+        return found
+
+
+def line(text: object, most: int = 400) -> str:
+    """Somebody's text as one line of a record."""
+    return printable(str(text or ""), most)
+
+
+def _number(response: Response, names: tuple[str, ...]) -> int | None:
+    for name in names:
+        text = response.header(name).strip()
+        if text.isascii() and text.isdecimal():
+            return int(text[:20])
+    return None
+
+
+def _until_reset(response: Response) -> float:
+    reset = _number(response, _RESET)
+    if reset is None:
+        return _UNTOLD_WAIT
+    return min(max(reset - time.time(), 1.0), _LONGEST_WAIT)

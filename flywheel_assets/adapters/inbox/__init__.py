@@ -1,0 +1,1 @@
+"""Where builders leave documents, as ``*.json`` files: a folder, or a prefix in S3."""

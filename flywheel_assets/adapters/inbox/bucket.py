@@ -1,0 +1,87 @@
+"""A prefix in S3, or in what speaks its protocol, that builders put receipts under, as ``*.json`` objects."""
+
+from collections.abc import Container, Iterator
+from typing import TYPE_CHECKING
+
+from flywheel_assets.adapters.inbox.names import is_delivery, readable_name
+from flywheel_assets.adapters.s3 import asking, open_bucket
+from flywheel_assets.domain.errors import AbsentError, ReadError, UnauthorisedError
+from flywheel_assets.domain.limits import DEFAULT_LIMITS, Limits
+from flywheel_assets.ports import Delivery
+
+if TYPE_CHECKING:
+    from obstore import ObjectMeta
+
+_PAGE = 1000  # ListObjectsV2 gives no more at once
+
+
+class BucketInbox:
+    """ports.BuildSource at ``s3://bucket/prefix``: the objects directly below it.
+
+    The listing is read page by page, and a body only when somebody takes it. Raises UsageError for what is no such URL.
+    """
+
+    def __init__(self, url: str, limits: Limits = DEFAULT_LIMITS) -> None:
+        self._place = url.rstrip("/")
+        self._store = open_bucket(self._place)
+        self._limits = limits
+
+    def deliveries(self, seen: Container[str] = frozenset()) -> Iterator[Delivery]:
+        """Every ``*.json`` by name, in the order of S3: bytes. Raises ReadError when it cannot be listed."""
+        for found in self._listed():
+            version = _version(found)
+            if version not in seen:
+                delivery = self._delivery(found, version)
+                if delivery is not None:
+                    yield delivery
+
+    def delivery(self, name: str) -> Delivery | None:
+        """The one whose readable name it is. Raises as ``deliveries``."""
+        for found in self._listed():
+            if readable_name(found["path"]) == name:
+                return self._delivery(found, _version(found))
+        return None
+
+    def _listed(self) -> Iterator["ObjectMeta"]:
+        import obstore
+
+        told = f"The inbox {self._place}"
+        with asking(told):
+            pages = iter(obstore.list(self._store, chunk_size=_PAGE))
+        while True:
+            with asking(told):
+                page = next(pages, None)
+            if page is None:
+                return
+            yield from (found for found in page if is_delivery(found["path"]))
+
+    def _delivery(self, found: "ObjectMeta", version: str) -> Delivery | None:
+        """The object as a delivery; None when it was taken away since it was listed."""
+        shown, size, most = readable_name(found["path"]), int(found["size"]), self._limits.receipt_bytes
+        if size > most:
+            problem = f"{shown} has {size:,} bytes, and at most {most:,} are read. Make the receipt smaller."
+            return Delivery(shown, None, problem, version)
+        try:
+            data = self._read(found["path"], shown, most)
+        except AbsentError:
+            return None
+        except ReadError as error:
+            return Delivery(shown, None, str(error), version, passing=not isinstance(error, UnauthorisedError))
+        if len(data) > most:  # it grew since it was listed, and so has another version
+            return None
+        return Delivery(shown, data, version=version)
+
+    def _read(self, path: str, shown: str, most: int) -> bytes:
+        import obstore
+
+        with asking(f"{self._place}/{shown}"):
+            data = bytearray()
+            for piece in obstore.get(self._store, path).stream():
+                data += bytes(piece)
+                if len(data) > most:
+                    break
+            return bytes(data)
+
+
+def _version(found: "ObjectMeta") -> str:
+    return f"{readable_name(found['path'])} {found['e_tag']} {found['size']} {found['last_modified'].isoformat()}"

@@ -1,0 +1,100 @@
+"""How a forge's list of runs is gone through: newest first, in visits of bounded length, and over again.
+
+A walk goes from now down to its floor, by time and not by page numbers: a list that grows or shrinks meanwhile shows
+things twice, and none not at all. The next walk begins when one is done. Its floor is where the last one began, or
+the oldest run that was still going on, a day at most. Once an hour a walk sweeps all the time that the catalogue looks
+back: then runs are found that were re-run, that took longer, or that a forge's list did not show when it should have.
+
+The cursor only saves work. What is recorded stands in evidence: whoever loses the cursor starts over, and doubles
+nothing.
+"""
+
+from datetime import datetime, timedelta
+
+from pydantic import AwareDatetime, TypeAdapter, ValidationError
+
+from flywheel_assets.domain.builds import Closed
+from flywheel_assets.ports import Listing
+
+SWEEP_EVERY = timedelta(hours=1)
+WAIT_FOR_OPEN = timedelta(hours=24)
+# GitHub shows 1,000 results of a search. Of more runs in one second, the rest is found by receipts that name them.
+MOST_PAGES = 10
+OVERLAP = timedelta(minutes=15)  # of walks: for clocks that differ, and lists that are behind
+
+
+class Walk(Closed):
+    """Where a walk is: what lies between ``floor`` and ``upper`` is still to be seen. ``upper`` None: all up to now."""
+
+    began: AwareDatetime
+    floor: AwareDatetime
+    sweeps: bool
+    upper: AwareDatetime | None = None
+    page: int = 1
+    open_since: AwareDatetime | None = None
+
+    def left_open(self, at: datetime) -> "Walk":
+        """This walk, having seen a run that has to be looked at again."""
+        return self.model_copy(update={"open_since": min(at, self.open_since or at)})
+
+    def after(self, listing: Listing) -> "Walk | None":
+        """Behind this page; None at the end."""
+        if not listing.is_full or not listing.sightings:
+            return None
+        lowest = min(sighting.at for sighting in listing.sightings)
+        if self.upper is not None and lowest >= self.upper:  # a whole page of the same moment
+            if self.page < MOST_PAGES:
+                return self.model_copy(update={"page": self.page + 1})
+            lowest -= timedelta(seconds=1)
+        return self.model_copy(update={"upper": lowest, "page": 1})
+
+
+class Place(Closed):
+    """How far one repository was gone through: all runs before ``seen_until`` are recorded, but for open ones."""
+
+    visited_at: AwareDatetime | None = None
+    seen_until: AwareDatetime | None = None
+    swept_at: AwareDatetime | None = None
+    open_since: AwareDatetime | None = None
+    walk: Walk | None = None
+
+    def walking(self, now: datetime, look_back: timedelta) -> Walk:
+        """The walk to go on with, or a new one."""
+        if self.walk is not None:
+            return self.walk
+        if self.seen_until is None or self.swept_at is None or now - self.swept_at >= SWEEP_EVERY:
+            return Walk(began=now, floor=_steadied(now - look_back), sweeps=True)
+        floor = self.seen_until - OVERLAP
+        if self.open_since is not None:
+            floor = min(floor, max(self.open_since, now - WAIT_FOR_OPEN))
+        return Walk(began=now, floor=_steadied(floor), sweeps=False)
+
+    def after(self, walk: Walk) -> "Place":
+        """This place, gone through to the end."""
+        return Place(
+            visited_at=self.visited_at,
+            seen_until=walk.began,
+            swept_at=walk.began if walk.sweeps else self.swept_at,
+            open_since=walk.open_since,
+        )
+
+
+_PLACES = TypeAdapter(dict[str, Place])
+
+
+def places_of(cursor: str) -> dict[str, Place]:
+    """The places in a cursor's text; none when it is no cursor of this version: then all is gone through anew."""
+    try:
+        return _PLACES.validate_json(cursor) if cursor else {}
+    except ValidationError:
+        return {}
+
+
+def cursor_of(places: dict[str, Place]) -> str:
+    """The text of a cursor."""
+    return _PLACES.dump_json(places, exclude_none=True).decode()
+
+
+def _steadied(time: datetime) -> datetime:
+    """Five minutes at a time: so that the same question is asked again, and a forge can answer: nothing changed."""
+    return time.replace(minute=time.minute - time.minute % 5, second=0, microsecond=0)

@@ -1,0 +1,93 @@
+"""The adapter against GitHub's own OpenAPI description, which Prism holds every request to and answers from.
+
+Both come by npm (``make peers``).
+"""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from flywheel_assets.adapters.forges.app import AppToken
+from flywheel_assets.adapters.forges.asking import Asking
+from flywheel_assets.adapters.forges.github import HEADERS, GithubRuns
+from flywheel_assets.adapters.http.client import HttpClient
+from flywheel_assets.domain.platform_runs import Ending
+from flywheel_assets_tests.adapters.forges.test_app import PEM
+from flywheel_assets_tests.peers import PeerPath
+from flywheel_assets_tests.processes import Server, running
+
+pytestmark = pytest.mark.peer("prism")
+RUNS = "/repos/{owner}/{repo}/actions/runs"
+ATTEMPT = f"{RUNS}/{{run_id}}/attempts/{{attempt_number}}"
+USED = (
+    "/repos/{owner}/{repo}",
+    RUNS,
+    ATTEMPT,
+    f"{ATTEMPT}/jobs",
+    f"{RUNS}/{{run_id}}/artifacts",
+    "/repos/{owner}/{repo}/actions/artifacts/{artifact_id}/{archive_format}",
+    "/app/installations/{installation_id}/access_tokens",
+)
+REPOSITORY = "https://github.com/octo-org/octo-repo"
+
+
+def _described(prism: Path) -> dict[str, object]:
+    """The description of what is used; with the others, Prism takes half a minute to start."""
+    modules = next(parent for parent in prism.resolve().parents if parent.name == "node_modules")
+    file = modules / "@octokit" / "openapi" / "generated" / "api.github.com.json"
+    found: dict[str, object] = json.loads(file.read_bytes())
+    paths, components = found["paths"], found["components"]
+    assert isinstance(paths, dict)
+    assert isinstance(components, dict)
+    found["paths"] = {path: paths[path] for path in USED}
+    # It says that this is a time; its text says that it is a search for times, as GitHub takes it.
+    assert components["parameters"]["created"]["schema"].pop("format") == "date-time"
+    return found
+
+
+@pytest.fixture(scope="module")
+def prism(tmp_path_factory: pytest.TempPathFactory, peer_path: PeerPath) -> Iterator[Server]:
+    folder, program = tmp_path_factory.mktemp("prism"), peer_path("prism")
+    description = folder / "github.json"
+    description.write_text(json.dumps(_described(program)))
+    with running(
+        folder, lambda port: [str(program), "mock", "-h", "127.0.0.1", "-p", str(port), str(description)]
+    ) as it:
+        yield it
+
+
+@pytest.fixture
+def source(prism: Server) -> GithubRuns:
+    # The description knows no media type of GitHub's own, which its documentation asks for.
+    return GithubRuns(Asking(HttpClient(prism.url), {**HEADERS, "Accept": "application/json"}), "*")
+
+
+@pytest.mark.parametrize("upper", [None, datetime(2026, 11, 2, tzinfo=UTC)])
+def test_the_list_is_asked_for_and_read_as_described(source: GithubRuns, upper: datetime | None) -> None:
+    found = source.listed(REPOSITORY, datetime(2026, 11, 1, tzinfo=UTC), upper, 1)
+    assert len(found.sightings) >= 1
+    assert all(sighting.run.isdecimal() for sighting in found.sightings)
+
+
+def test_an_attempt_is_asked_for_and_read_as_described(source: GithubRuns) -> None:
+    """The example in the description is a run that goes on, so its parts are read one by one below."""
+    assert source.run(REPOSITORY, "30433642", 1) is None
+
+
+@pytest.mark.parametrize("part", ["jobs", "artifacts"])
+def test_what_belongs_to_a_run_is_asked_for_and_read_as_described(source: GithubRuns, part: str) -> None:
+    if part == "jobs":
+        jobs = source.jobs_of(REPOSITORY, "30433642", 1)
+        assert {step.ending for job in jobs for step in job.steps} == {Ending.PASSED}
+        assert all(job.labels for job in jobs)
+    else:
+        artifacts = source.artifacts_of(REPOSITORY, "30433642")
+        assert all(artifact.digest.startswith("sha256:") for artifact in artifacts)
+        assert artifacts
+
+
+def test_a_token_of_an_app_is_asked_for_and_read_as_described(prism: Server) -> None:
+    assert AppToken(HttpClient(prism.url), 1, 2, lambda: PEM)()
