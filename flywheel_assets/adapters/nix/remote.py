@@ -7,6 +7,7 @@ behind a web server answers 403 to both.
 
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cached_property, partial
 from http import HTTPStatus
 
@@ -69,9 +70,10 @@ class RemoteFiles(HttpFiles):
         raise AbsentError(f"{self.place}/{name} is not there.{note}") from reason
 
     def _seconds(self) -> float:
-        """How long a small answer takes."""
+        """How long a small answer takes; that there is no such file yet is one too."""
         began = time.monotonic()
-        self.read(CACHE_INFO, self._most)
+        with suppress(AbsentError, UnauthorisedError):
+            self.read(CACHE_INFO, self._most)
         return time.monotonic() - began
 
     @cached_property

@@ -102,11 +102,16 @@ class OciSurface:
             attaching.attach(target, self._subject(image, target), proofs_, self._limits)
 
     def reveal(self, plan: Plan) -> None:
-        """Set all tags. NameTakenError when one was taken since the plan, ReadError when the image is not there."""
+        """Set the tags that the plan found elsewhere or nowhere.
+
+        NameTakenError when one was taken since the plan, ReadError when the image is not there.
+        """
+        if not plan.names:
+            return
         image, target = self._place(plan.release, self._target)
         with _refusals():
             wanted = self._known.wanted(image, lambda: wanted_of(image, target, target, self._limits))
-            target.set_names(dict.fromkeys(plan.release.tags, wanted.documents[-1].descriptor), plan.release.moving)
+            target.set_names(dict.fromkeys(plan.names, wanted.documents[-1].descriptor), plan.release.moving)
 
     def read_back(self, release: Release, progress: Progress) -> tuple[Reading, ...]:
         """As a consumer: the whole image by digest, what each tag names, and every proof. The source is not asked."""

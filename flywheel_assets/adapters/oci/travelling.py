@@ -5,19 +5,21 @@ Found by the list of referrers and under cosign's tags; what is listed and gone,
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
 from threading import Lock
 
 from flywheel_assets.adapters.oci.bodies import SENDING, in_parallel
 from flywheel_assets.adapters.oci.cosign import SUFFIXES, cosign_tag, lacks, merged
-from flywheel_assets.adapters.oci.documents import OCI_MANIFEST, Index, Manifest
+from flywheel_assets.adapters.oci.documents import OCI_MANIFEST, Index, Manifest, parse_manifest
+from flywheel_assets.adapters.oci.proofs import sound
 from flywheel_assets.adapters.oci.referrers import Blob, Descriptor, descriptor
 from flywheel_assets.adapters.oci.repository import Repository
 from flywheel_assets.adapters.oci.tree import Node, TreeReader
 from flywheel_assets.adapters.oci.wanted import Document, Wanted, listed, unsound
 from flywheel_assets.domain.digests import BlobDigest, ManifestDigest, Sha256
-from flywheel_assets.domain.errors import AbsentError, LimitExceededError, ReadError
+from flywheel_assets.domain.errors import AbsentError, InvalidInputError, LimitExceededError, ReadError
 from flywheel_assets.domain.limits import Limits
 from flywheel_assets.domain.untrusted import JsonObject, parse_json
 from flywheel_assets.ports import Progress
@@ -60,7 +62,7 @@ class Journey:
     ) -> None:
         self._source, self._target = source, target
         self._limits, self._progress, self._may_be_lost = limits, progress, may_be_lost
-        self._bytes, self._lock = 0, Lock()
+        self._bytes, self._documents, self._lock = 0, 0, Lock()
 
     def look(self, subjects: Sequence[Descriptor]) -> list[Beside]:
         """What is said to belong to ``subjects``. Raises ReadError, InvalidInputError for what is no list."""
@@ -146,27 +148,26 @@ class Journey:
             there = self._target.tag(tag)
             if there is None:
                 self._target.set_names({tag: document.descriptor}, moving=())
-                return
-            if (
-                there.digest == document.digest
-                or tag.endswith(f".{SBOM}")
-                or not isinstance(fields.get("layers"), list)
-            ):
-                return
-            data = b"".join(self._target.open_manifest(there.digest))
-            present = parse_json(data, tag, max_bytes=self._limits.manifest_bytes, limits=self._limits)
-            layers = [Blob(layer, b"") for layer in fields["layers"]]
-            if lacks(present, layers):
-                config, manifest = merged(present, layers)
-                self._target.put_blob([config], BlobDigest.of(config), len(config))
-                self._target.put_manifest(manifest, OCI_MANIFEST)
-                self._target.set_names({tag: descriptor(OCI_MANIFEST, manifest)}, moving=[tag])
+            elif there.digest != document.digest and not tag.endswith(f".{SBOM}"):
+                self._merge(tag, there.digest, [Blob(layer, b"") for layer in fields.get("layers", [])])
+
+    def _merge(self, tag: str, there: ManifestDigest, layers: Sequence[Blob]) -> None:
+        data = sound(self._target.open_manifest, there, self._limits.manifest_bytes, lambda _: None) or b""
+        if not isinstance(parse_manifest(data, tag, self._limits), Manifest):
+            raise InvalidInputError(self._target.place, tag, "holds no manifest to add to", "Delete the tag.")
+        present = parse_json(data, tag, max_bytes=self._limits.manifest_bytes, limits=self._limits)
+        if lacks(present, layers):
+            config, manifest = merged(present, layers)
+            self._target.put_blob([config], BlobDigest.of(config), len(config))
+            self._target.put_manifest(manifest, OCI_MANIFEST)
+            self._target.set_names({tag: descriptor(OCI_MANIFEST, manifest)}, moving=[tag])
 
     def _bound(self, wanted: Wanted, beside: Beside) -> None:
-        size = sum(size for _, size in wanted.bodies) + sum(len(each.data) for each in wanted.documents)
+        documents = sum(len(each.data) for each in wanted.documents)
         with self._lock:
-            self._bytes += size
-            if self._bytes > self._limits.referrer_bytes:
+            self._documents += documents
+            self._bytes += documents + sum(size for _, size in wanted.bodies)
+            if self._bytes > self._limits.referrer_bytes or self._documents > self._limits.proofs_bytes:
                 raise self._too_much(beside, f"referrers of over {self._limits.referrer_bytes:,} bytes")
 
     def _too_much(self, beside: Beside, problem: str) -> LimitExceededError:
@@ -175,9 +176,9 @@ class Journey:
 
 
 def _digests(entries: Sequence[Descriptor]) -> Iterator[ManifestDigest]:
-    for entry in {str(entry["digest"]): entry for entry in entries}:
-        if entry.startswith("sha256:"):
-            yield ManifestDigest(entry)
+    for digest in {entry["digest"]: None for entry in entries}:
+        with suppress(ValueError):  # of another kind, or none at all: nothing that could be fetched here
+            yield ManifestDigest(digest)
 
 
 def _subject(root: Node) -> str:

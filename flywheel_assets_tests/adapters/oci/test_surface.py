@@ -6,14 +6,17 @@ import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
 from flywheel_assets.adapters.oci.builder import image_in_layout
 from flywheel_assets.adapters.oci.layout import OciLayout
+from flywheel_assets.adapters.oci.repository import Repository
 from flywheel_assets.adapters.oci.source import OciStaging
 from flywheel_assets.adapters.oci.surface import OciSurface
 from flywheel_assets.domain.artifacts import OciImage
+from flywheel_assets.domain.digests import ManifestDigest, Sha256
 from flywheel_assets.domain.errors import (
     AbsentError,
     NameTakenError,
@@ -395,3 +398,51 @@ def test_a_builder_describes_the_image_that_it_has_just_made(tmp_path: Path, ima
     with pytest.raises(UsageError):
         image_in_layout(staged, "sha256:12", REPOSITORY)
     assert MANIFEST in blob_file(staged, image.manifest).read_text()
+
+
+class Lagging:
+    """A layout whose consumers see a tag, or what refers to the image, only after some looks; it counts the waits."""
+
+    def __init__(self, layout: OciLayout, what: str, looks: int) -> None:
+        self._layout, self._what, self._looks = layout, what, looks
+        self.waited = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._layout, name)
+
+    def waits(self) -> Iterator[None]:
+        for self.waited in range(1, 4):
+            yield
+
+    def tag(self, name: str) -> Any:
+        return None if self._is_late("tag") else self._layout.tag(name)
+
+    def referrers(self, subject: ManifestDigest) -> Any:
+        return [] if self._is_late("referrers") else self._layout.referrers(subject)
+
+    def manifest_size(self, digest: Sha256) -> int | None:
+        return None if self._is_late("manifest") else self._layout.manifest_size(digest)
+
+    def _is_late(self, what: str) -> bool:
+        self._looks -= what == self._what
+        return what == self._what and self._looks >= 0
+
+
+@pytest.mark.parametrize("what", ["tag", "referrers", "manifest"])
+def test_a_registry_that_lags_is_given_time(surface: OciSurface, image: OciImage, target: Path, what: str) -> None:
+    release = release_of(image, "v1")
+    publish(surface, release)
+    for looks, waited in ((2, 2), (0, 0)):
+        lagging = Lagging(OciLayout(target), what, looks)
+        surface._consumer = {"released/dashboard": cast("Repository", lagging)}.__getitem__
+        assert is_sound(surface.read_back(release, nothing))
+        assert lagging.waited == waited
+
+
+def test_what_a_consumer_never_sees_is_told_after_a_while(surface: OciSurface, image: OciImage, target: Path) -> None:
+    release = release_of(image, "v1")
+    publish(surface, release)
+    lagging = Lagging(OciLayout(target), "tag", 1000)
+    surface._consumer = {"released/dashboard": cast("Repository", lagging)}.__getitem__
+    assert {r.member: r.state for r in surface.read_back(release, nothing)}["tag v1"] is ReadState.ABSENT
+    assert lagging.waited == 3

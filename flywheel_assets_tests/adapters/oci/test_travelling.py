@@ -181,7 +181,8 @@ def test_a_foreign_referrer_is_no_proof_of_ours(tmp_path: Path, image: OciImage,
 def test_what_is_listed_and_gone_or_of_another_image_stays(tmp_path: Path, image: OciImage, staged: Path) -> None:
     gone = referrer(staged, subject_of(staged, image.manifest), "gone")
     strange = referrer(staged, subject_of(staged, image.platforms[PLATFORMS[0]]), "of another")
-    listing(staged, image.manifest, gone, strange)
+    odd = {**gone, "digest": "sha256:../../etc/passwd"}
+    listing(staged, image.manifest, gone, strange, odd)
     blob_file(staged, gone["digest"]).unlink()
     publish(surface_of(tmp_path), release_of(image, "v1"))
     target = OciLayout(tmp_path / "durable/released/dashboard")
