@@ -65,7 +65,10 @@ class Codes(ast.NodeVisitor):
             return
         if ast.unparse(node) == "output.role.value":
             self.found |= {role.value for role in Role if role is not Role.PACKAGE}
-        elif ast.unparse(node) not in {"why_not_trusted(keys[0], receipt)", "_NOT_READ[reading.state]"}:
+        elif ast.unparse(node) not in {
+            "why_not_trusted(keys[0], receipt, signatures.origin)",
+            "_NOT_READ[reading.state]",
+        }:
             codes = set(constants(node))
             self.found |= codes
             self.unclear += [] if codes else [ast.unparse(node)]
