@@ -174,8 +174,9 @@ def _forget_what_was_shown(base: dict[str, Any], overlay: dict[str, Any]) -> Non
     for name, entry in moved.items() if isinstance(moved, dict) else ():
         if isinstance(entry, dict) and "url" in entry and isinstance(surfaces, dict):
             known = surfaces.get(name)
-            for field in _OF_A_PLACE if isinstance(known, dict) else ():
-                known.pop(field, None)
+            if isinstance(known, dict):
+                for field in _OF_A_PLACE:
+                    known.pop(field, None)
 
 
 def _merge(base: dict[str, Any], overlay: dict[str, Any]) -> None:
