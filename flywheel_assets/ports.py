@@ -11,6 +11,7 @@ from typing import Protocol
 
 from flywheel_assets.domain.artifacts import Artifact
 from flywheel_assets.domain.digests import EvidenceDigest
+from flywheel_assets.domain.evidence import Origin
 from flywheel_assets.domain.inspections import Reading
 from flywheel_assets.domain.platform_runs import PlatformRun
 from flywheel_assets.domain.publications import Attached, Plan, Proof, Release
@@ -130,8 +131,8 @@ class PublicationSurface(Protocol):
         """Make the names visible, last of all."""
         ...
 
-    def read_back(self, release: Release, progress: Progress) -> tuple[Reading, ...]:
-        """Read everything as an anonymous consumer would."""
+    def read_back(self, release: Release, progress: Progress, proofs: Sequence[Proof] = ()) -> tuple[Reading, ...]:
+        """Read everything as an anonymous consumer would; ``proofs``, which were attached, in each form and place."""
         ...
 
     def proofs(self, release: Release) -> tuple[Attached, ...]:
@@ -216,14 +217,6 @@ class Identity:
 
 Trusted = str | Identity
 """Whom a verifier may believe: a public key (PEM), or a keyless identity."""
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """The source that a keyless signer's certificate names, by the word of the OIDC issuer; ``revision`` may lack."""
-
-    repository: str
-    revision: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -185,13 +185,14 @@ def whole(member: str, digest: str, size: int) -> Reading:
 class FakeSurface:
     """ports.PublicationSurface: bodies by member, names that point to digests, proofs by digest and name.
 
-    ``steps`` lists what was called, in order.
+    ``steps`` lists what was called, in order, and ``demanded`` are the proofs that had to read back.
     """
 
     bodies: dict[str, str] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
     attached: dict[str, dict[str, Attached]] = field(default_factory=dict)
     steps: list[str] = field(default_factory=list)
+    demanded: tuple[Proof, ...] = ()
     before: Callable[[str], None] = nothing
 
     def plan(self, release: Release) -> Plan:
@@ -236,8 +237,9 @@ class FakeSurface:
                 raise NameTakenError(f"{name} was taken since the plan.")
         self.names.update(dict.fromkeys(plan.names, digest))
 
-    def read_back(self, release: Release, progress: Progress) -> tuple[Reading, ...]:
+    def read_back(self, release: Release, progress: Progress, proofs: Sequence[Proof] = ()) -> tuple[Reading, ...]:
         self._step("read_back")
+        self.demanded = tuple(proofs)
         found = []
         for member, (digest, size) in members_of(release.artifact).items():
             progress(size)

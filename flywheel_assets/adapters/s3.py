@@ -1,7 +1,8 @@
 """Opening a bucket in S3, or in what speaks its protocol, through obstore's synchronous API.
 
 Where it is and who asks comes from the environment that every S3 client reads (AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL,
-AWS_REGION, …), and obstore reads it itself.
+AWS_REGION, …), and obstore reads it itself. Its errors repeat what the server said, which may be what it was sent,
+credentials included: nothing of them leaves this module but the status.
 """
 
 import re
@@ -10,10 +11,26 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from flywheel_assets.domain.errors import AbsentError, UnauthorisedError, UnreadableError, UsageError, printable
+from flywheel_assets.domain.errors import (
+    AbsentError,
+    FlywheelError,
+    InvalidInputError,
+    PublicationError,
+    RateLimitedError,
+    UnauthorisedError,
+    UnreadableError,
+    UsageError,
+    printable,
+)
 
 if TYPE_CHECKING:
     from obstore.store import S3Store
+
+# What obstore writes before the server's own words.
+_STATUS = re.compile(r"Server returned [a-z0-9 -]*status code: ([0-9]{3})\b")
+_ELSEWHERE = "Received redirect without LOCATION"
+_REFUSED, _SLOW_DOWN = range(300, 500), {429, 503}
+_REMEDY = "Check AWS_REGION, AWS_ENDPOINT_URL and the credential, which may have expired or be missing."
 
 
 def open_bucket(url: str, *, anonymous: bool = False) -> "S3Store":
@@ -30,30 +47,54 @@ def open_bucket(url: str, *, anonymous: bool = False) -> "S3Store":
             config={"skip_signature": True} if anonymous else None,
             retry_config={"max_retries": 4, "retry_timeout": timedelta(minutes=2)},
         )
-    except (BaseError, ValueError) as error:
-        reason = printable(str(error), 300)
-        raise UsageError(f"{printable(url)} cannot be opened: {reason}. Write s3://bucket/prefix.") from error
+    except (BaseError, ValueError):
+        raise UsageError(
+            f"{printable(url)} cannot be opened. Write s3://bucket/prefix, and check the AWS_ variables."
+        ) from None
 
 
 @contextmanager
-def asking(told: str) -> Iterator[None]:
-    """What obstore raises in the block is one of our errors about ``told``; its messages quote no credentials.
+def asking(told: str, *, writes: bool = False) -> Iterator[None]:
+    """What obstore raises in the block is one of our errors about ``told``; ``writes`` says what a refusal is.
 
-    Raises ReadError by its kind. AlreadyExistsError goes through: its meaning is the writer's.
+    Raises ReadError by its kind, InvalidInputError, or PublicationError where the block ``writes``.
     """
-    from obstore.exceptions import AlreadyExistsError, BaseError, PermissionDeniedError, UnauthenticatedError
+    from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
 
     try:
         yield
-    except AlreadyExistsError:
-        raise
-    except (FileNotFoundError, BaseError) as error:
-        # obstore has a type for what a request for an object is answered, and only words for a listing.
-        status = re.search(r"status code: (\d{3})", str(error))
-        kind = status[1] if status else ""
-        if isinstance(error, FileNotFoundError) or kind == "404":
-            raise AbsentError(f"{told} is not there.") from error
-        if isinstance(error, PermissionDeniedError | UnauthenticatedError) or kind in {"401", "403"}:
-            raise UnauthorisedError(f"{told} is refused to this reader or writer. Check its AWS_ variables.") from error
-        reason = printable(str(error).partition("\n")[0], 300)
-        raise UnreadableError(f"{told} failed: {reason}. Check AWS_ENDPOINT_URL and try again later.") from error
+    except FileNotFoundError:
+        raise AbsentError(f"{told} is not there.") from None
+    except (PermissionDeniedError, UnauthenticatedError):
+        raise _unauthorised(told) from None
+    except BaseError as error:
+        raise _failure(told, str(error), writes=writes) from None
+
+
+def _unauthorised(told: str) -> UnauthorisedError:
+    return UnauthorisedError(f"{told} is refused to this reader or writer. Check its AWS_ variables.")
+
+
+def _failure(told: str, message: str, *, writes: bool) -> FlywheelError:
+    """The error that obstore's ``message`` means for ``told``; S3 says SlowDown with 503.
+
+    obstore has a type for what a request for an object is answered, and only words for a listing.
+    """
+    found = _STATUS.search(message)
+    status = int(found[1]) if found else 0
+    is_elsewhere = found is None and _ELSEWHERE in message.partition("\n")[0]
+    if status == 404:  # noqa: PLR2004 - as HTTP has it, like those below
+        return AbsentError(f"{told} is not there.")
+    if status in {401, 403}:
+        return _unauthorised(told)
+    if status in _SLOW_DOWN:
+        return RateLimitedError(f"{told} has to wait: the server limits its callers ({status}).")
+    if status not in _REFUSED and not is_elsewhere:
+        reason = f" (status {status})" if status else ""
+        return UnreadableError(
+            f"{told} failed{reason}. Check AWS_ENDPOINT_URL (AWS_ALLOW_HTTP=true for http) and try again later."
+        )
+    problem = f"was answered with status {status}" if status else "is said to be in another region"
+    if writes:
+        return PublicationError(f"{told} {problem}. {_REMEDY}")
+    return InvalidInputError(told, "status", problem, _REMEDY)

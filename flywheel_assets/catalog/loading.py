@@ -1,6 +1,7 @@
 """Reading a catalogue and its overlays: YAML 1.2, the limits policy, and errors that name file and line.
 
-An overlay is merged key by key over what comes before it; a list or a scalar replaces. Merging happens
+An overlay is merged key by key over what comes before it; a list or a scalar replaces, and a surface with a new ``url``
+begins without credentials and hosts. Merging happens
 before validation, so an overlay can point a surface elsewhere but cannot weaken what the models demand.
 """
 
@@ -22,6 +23,7 @@ from flywheel_assets.domain.limits import DEFAULT_LIMITS, Limits
 
 Path_ = tuple[str, ...]
 Places = dict[Path_, str]
+_OF_A_PLACE = ("credential", "read_credential", "hosts")
 
 
 class _Constructor(RoundTripConstructor):
@@ -47,7 +49,9 @@ def load_catalogue(files: list[Path], limits: Limits = DEFAULT_LIMITS) -> Catalo
     for file in files:
         document = _read(file, limits)
         _locate(document, file, (), places)
-        _merge(merged, _plain(document))
+        overlay = _plain(document)
+        _forget_what_was_shown(merged, overlay)
+        _merge(merged, overlay)
     try:
         catalogue = Catalogue.model_validate(merged)
     except ValidationError as error:
@@ -162,6 +166,17 @@ def _plain(node: Any) -> Any:
     if isinstance(node, Mapping):
         return {str(key): _plain(value) for key, value in node.items()}
     return [_plain(value) for value in node] if isinstance(node, list) else node
+
+
+def _forget_what_was_shown(base: dict[str, Any], overlay: dict[str, Any]) -> None:
+    """A surface that an overlay points elsewhere must not show its old credential to the new place."""
+    surfaces, moved = base.get("surfaces"), overlay.get("surfaces")
+    for name, entry in moved.items() if isinstance(moved, dict) else ():
+        if isinstance(entry, dict) and "url" in entry and isinstance(surfaces, dict):
+            known = surfaces.get(name)
+            if isinstance(known, dict):
+                for field in _OF_A_PLACE:
+                    known.pop(field, None)
 
 
 def _merge(base: dict[str, Any], overlay: dict[str, Any]) -> None:

@@ -209,6 +209,13 @@ class DurableSurface(Entry):
 Surface = Annotated[MutableSurface | DurableSurface, Field(discriminator="role")]
 
 
+class Purpose(StrEnum):
+    """What a signer's signature counts on."""
+
+    RECEIPTS = "receipts"
+    IMAGES = "images"
+
+
 class TrustedKey(Entry):
     """Who may sign receipts and proofs, and for whom: a key, or a keyless identity (Sigstore)."""
 
@@ -222,6 +229,12 @@ class TrustedKey(Entry):
         default=None,
         description="Keyless: the certificate's subject alternative name, whole, such as "
         "`https://github.com/ORG/REPO/.github/workflows/publish.yml@refs/heads/main`.",
+    )
+    for_: Annotated[tuple[Purpose, ...], Field(min_length=1)] = Field(
+        default=(Purpose.RECEIPTS,),
+        alias="for",
+        description="What its signature counts on: `receipts` (and test results), or `images`, that is on what "
+        "`signers` of an observed output sign and attest. Only `receipts` unless said otherwise.",
     )
     builders: Annotated[tuple[BuilderLabel, ...], Field(min_length=1)]
     repositories: Annotated[tuple[RepositoryUri, ...], Field(min_length=1)]
@@ -285,10 +298,14 @@ class PublicationTarget(Entry):
     )
     moving_tags: tuple[OciTag, ...] = Field(default=(), description="OCI: declared channels, which may move forward.")
     signers: tuple[OutputName, ...] = Field(
-        default=(), description="Observes: keys in `keys`, one of which must have signed the image."
+        default=(),
+        description="Observes: keys in `keys` that are `for` images, one of which must have signed the image.",
     )
     attestations: tuple[Line, ...] = Field(
-        default=(), description="Observes: predicate types that one of `signers` must have attested, such as a scan's."
+        default=(),
+        description="Observes: predicate types that one of `signers` must have attested, such as a scan's. Only that "
+        "the attestation exists is checked, NOT what it says: a scan full of findings counts. The one exception are "
+        "in-toto test results v0.1, none of which may have failed.",
     )
     disclosure: Text | None = Field(
         default=None,

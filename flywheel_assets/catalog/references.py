@@ -1,6 +1,9 @@
 """What a catalogue's parts say of each other: each complaint with the path of the entry at fault."""
 
 from collections.abc import Iterator
+from pathlib import PurePosixPath
+from posixpath import normpath
+from urllib.parse import unquote
 
 from flywheel_assets.catalog.models import (
     Audience,
@@ -9,6 +12,7 @@ from flywheel_assets.catalog.models import (
     MutableSurface,
     Output,
     PublicationTarget,
+    Purpose,
     Role,
     Visibility,
     Way,
@@ -91,6 +95,44 @@ def _surfaces(catalogue: Catalogue) -> Iterator[Complaint]:
                 yield (*path, "read_credential"), "is not for a public surface, which is read back anonymously"
             if not is_public and surface.read_credential is None:
                 yield (*path, "read_credential"), "is needed: consumers of this surface do not read anonymously"
+    yield from _credentials_in_s3(catalogue)
+    yield from _open_to_fillers(catalogue)
+
+
+def _credentials_in_s3(catalogue: Catalogue) -> Iterator[Complaint]:
+    for name, surface in catalogue.surfaces.items():
+        for field in ("credential", "read_credential"):
+            if surface.url.startswith("s3:") and getattr(surface, field, None) is not None:
+                yield ("surfaces", name, field), "is not for S3, whose credential is in the environment (AWS_…)"
+
+
+def _open_to_fillers(catalogue: Catalogue) -> Iterator[Complaint]:
+    """Caches whose fillers could write to a durable Nix cache. Registries share a host: there names are apart."""
+    for name, surface in catalogue.surfaces.items():
+        for other, durable in catalogue.surfaces.items():
+            if (
+                isinstance(surface, MutableSurface)
+                and isinstance(durable, DurableSurface)
+                and durable.protocol == "nix"
+            ):
+                place, folder = _place(surface.url)
+                other_place, other_folder = _place(durable.url)
+                if place == other_place and other_folder.is_relative_to(folder):
+                    yield (
+                        ("surfaces", name, "url"),
+                        f"holds the durable surface {other!r}: who fills this cache could write what is published",
+                    )
+
+
+def _place(url: str) -> tuple[str, PurePosixPath]:
+    """Server and folder of a surface, the same for each way to write its URL."""
+    if url.startswith("file:"):
+        return "file", PurePosixPath(normpath(url.removeprefix("file://").removeprefix("file:")))
+    scheme, _, rest = url.partition("://")
+    host, _, path = rest.partition("/")
+    port = {"http": ":80", "https": ":443"}.get(scheme)
+    server = host.lower().removesuffix(port) if port else f"{scheme}://{host}"
+    return server, PurePosixPath(normpath("/" + unquote(path).lstrip("/")))
 
 
 def _sources(catalogue: Catalogue) -> Iterator[Complaint]:
@@ -177,3 +219,5 @@ def _observed(
             yield (*path, "signers", str(number)), f"names the key {name!r}, which is not in keys"
         elif output.repository not in catalogue.keys[name].repositories:
             yield (*path, "signers", str(number)), f"names the key {name!r}, which does not speak for its repository"
+        elif Purpose.IMAGES not in catalogue.keys[name].for_:
+            yield (*path, "signers", str(number)), f"names the key {name!r}, which is not `for` images"

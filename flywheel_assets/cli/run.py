@@ -16,7 +16,7 @@ from flywheel_assets.cli.console import console, runs_progress
 from flywheel_assets.cli.looking import print_report
 from flywheel_assets.domain.errors import UsageError
 from flywheel_assets.promotion.report import report
-from flywheel_assets.wiring import Settings, open_flywheel, settings
+from flywheel_assets.wiring import SAMPLE_CATALOGUE, Settings, open_flywheel, settings
 
 HOST = "127.0.0.1"  # the webserver has no authentication
 
@@ -43,8 +43,7 @@ def _drain(chosen: Settings) -> None:
     """Do everything that is to be done now, in this process, visibly."""
     out, started = console(), time.monotonic()
     flywheel = open_flywheel(chosen)
-    if chosen.on_sample:
-        out.print("Running on the recorded sample flywheel; FLYWHEEL_CATALOGUE names your own.", style="dim")
+    out.print(_banner(chosen), style="dim")
     os.environ["DAGSTER_HOME"] = str(chosen.dagster_home)
     with _noticed_interrupts() as stop_if_interrupted, runs_progress("starting Dagster") as progress:
 
@@ -64,6 +63,8 @@ def _drain(chosen: Settings) -> None:
             stop_if_interrupted()
     print_report(chosen, report(flywheel))
     seconds = time.monotonic() - started
+    for failure in dict.fromkeys(drained.failures):
+        out.print(f"Failed: {failure}", style="red")
     for problem in drained.problems:
         out.print(f"Not settled: {problem}", style="yellow")
     taken = drained.taken
@@ -74,6 +75,14 @@ def _drain(chosen: Settings) -> None:
         )
     elif not drained.problems:
         out.print("Nothing to do: every build that arrived is judged, and what may be published is.")
+
+
+def _banner(chosen: Settings) -> str:
+    """What it runs on, by the names of the files where somebody named them."""
+    if chosen.catalogues == SAMPLE_CATALOGUE:
+        return "Running on the recorded sample flywheel; FLYWHEEL_CATALOGUE names your own."
+    sample = ", with the recorded sample flywheel" if chosen.on_sample else ""
+    return f"Running on {', '.join(map(str, chosen.catalogues))} (FLYWHEEL_CATALOGUE){sample}."
 
 
 @contextmanager

@@ -146,5 +146,7 @@ class ReadBackError(PublicationError):
 
 def printable(text: str, limit: int = 160) -> str:
     """``text`` without control characters and cut to ``limit``, so that hostile input cannot paint a terminal."""
+    if len(text) <= limit and text.isprintable():
+        return text
     clean = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text[: limit + 1])
     return clean if len(clean) <= limit else clean[: limit - 1] + "…"

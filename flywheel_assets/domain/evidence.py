@@ -1,8 +1,10 @@
 """The evidence about one build, as the gate takes it: verified where it can be, never trusted because it lies there."""
 
+from dataclasses import dataclass
+
 from pydantic import AwareDatetime
 
-from flywheel_assets.domain.builds import BuildKey, Closed
+from flywheel_assets.domain.builds import BuildKey, Closed, Source
 from flywheel_assets.domain.digests import EvidenceDigest, GitRevision
 from flywheel_assets.domain.inspections import Inspection
 from flywheel_assets.domain.names import OutputName
@@ -10,16 +12,33 @@ from flywheel_assets.domain.platform_runs import RecordedRun
 from flywheel_assets.domain.receipts import Receipt, TestOutcome
 
 
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The source that a keyless signer's certificate names, by the word of the OIDC issuer; ``revision`` may lack."""
+
+    repository: str
+    revision: str
+
+    def __str__(self) -> str:
+        return f"{self.repository} at {self.revision or 'a revision that it does not name'}"
+
+    def contradicts(self, source: Source) -> bool:
+        """Whether it is another repository or revision than ``source``; one that lacks contradicts nothing."""
+        return self.repository != source.repository or self.revision not in {"", str(source.revision)}
+
+
 class Signatures(Closed):
     """What checking an envelope against the catalogue's keys gave.
 
     ``keys`` are catalogue names of keys whose signature verified, ``unknown`` ids of keys that the catalogue
-    does not hold, ``invalid`` names of catalogued keys whose signature does not verify.
+    does not hold, ``invalid`` names of catalogued keys whose signature does not verify. ``origin`` is what the
+    certificate of a keyless signer in ``keys`` says of the source.
     """
 
     keys: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
     invalid: tuple[str, ...] = ()
+    origin: Origin | None = None
 
     @property
     def any(self) -> bool:

@@ -16,6 +16,7 @@ from flywheel_assets.domain.statements import (
     PAYLOAD_TYPE,
     PROVENANCE_V1,
     SIMPLE_SIGNING,
+    TEST_RESULT_V01,
     JsonValue,
     invalid,
 )
@@ -47,6 +48,13 @@ class Attestation(_Foreign):
     def is_about(self, digest: Sha256) -> bool:
         """Whether one of its subjects has this SHA-256."""
         return any(subject.digest.get("sha256") == digest.hex for subject in self.subject)
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether it is an in-toto test result v0.1 that says anything but PASSED or WARNED, or names a failed test."""
+        said = self.predicate or {}
+        has_passed = said.get("result") in ("PASSED", "WARNED") and not said.get("failedTests")
+        return self.predicate_type == TEST_RESULT_V01 and not has_passed
 
     @property
     def is_workflow_provenance(self) -> bool:

@@ -25,14 +25,16 @@ class Limits:
     validations: int = 200
     narinfo_bytes: int = 256 * KIB
     nar_bytes: int = 32 * GIB
-    # A zstd frame may ask its reader for a window of up to 2^31 bytes; level 19 needs 2^23.
-    zstd_window_log: int = 27
+    # A zstd frame may ask its reader for a window of up to 2^31 bytes, xz for a dictionary of 2^32, and one is held for
+    # every thread that reads. zstd's level 19 needs 2^23, xz's default 2^23 and its level 7 2^24.
+    zstd_window_log: int = 24
     manifest_bytes: int = 4 * MIB  # OCI distribution-spec 1.1, "Pushing Manifests": 4 MiB
     index_depth: int = 2
     index_children: int = 64
     layers: int = 512
     blob_bytes: int = 64 * GIB
     proofs: int = 512  # what refers to one image, by whomever
+    proof_manifest_bytes: int = 128 * KIB  # of a manifest that refers to an image: it names one proof
     cosign_layers: int = 1000  # cosign's own bound of signatures under one tag
     proofs_bytes: int = 64 * MIB
     token_bytes: int = 64 * KIB
@@ -40,7 +42,7 @@ class Limits:
     # What refers to an image (signatures, SBOMs, attestations) and travels along with it, all together.
     referrers: int = 100
     referrer_depth: int = 2
-    referrer_bytes: int = 2 * GIB
+    referrer_bytes: int = 256 * MIB
     action_result_bytes: int = 4 * MIB
     inbox_batch: int = 500
     # Of one visit to a repository at its forge: pages of runs, and runs that are read whole.

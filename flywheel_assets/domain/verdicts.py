@@ -103,6 +103,11 @@ class Verdict(Closed):
         return self.verdict is VerdictClass.PASSED
 
     @property
+    def may_change(self) -> bool:
+        """Whether a better reading or other evidence could still make it pass on its own."""
+        return self.verdict in {VerdictClass.REJECTED_TEMPORARILY, VerdictClass.CANNOT_DETERMINE}
+
+    @property
     def body_is_whole(self) -> bool:
         """Whether the cache entry was read whole and is what an authentic receipt says."""
         rules = {"whole_body_matches_digest", "closure_is_complete", "receipt_is_authentic"}

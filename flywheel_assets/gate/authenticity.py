@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+from flywheel_assets.domain.errors import printable
 from flywheel_assets.domain.verdicts import Finding, Phase, VerdictClass
 from flywheel_assets.gate.case import Answer, Case, signing_keys, why_not_trusted
 
@@ -76,10 +77,13 @@ def _why_none(case: Case) -> Finding:
             remedy=f"{EMIT_AGAIN} If the signer is right, add it under `keys`.",
             actor=f"builder {label}; {case.catalogue_owner}",
         )
-    reason = why_not_trusted(keys[0], receipt, attested.arrived_at)
+    reason = why_not_trusted(keys[0], receipt, signatures.origin, attested.arrived_at)
     sentence = {
+        "key-not-for-receipts": "the key is not for receipts",
         "key-not-for-builder": f"the key may not speak for the builder {label}",
         "key-not-for-repository": f"the key may not speak for {receipt.run.source.repository}",
+        "origin-contradicts-receipt": f"its certificate is for a run of {printable(str(signatures.origin), 200)}, "
+        f"and the receipt says {receipt.run.source.repository} at {receipt.run.source.revision}",
         "key-not-valid-then": f"the key was not valid when the run finished ({receipt.run.finished_at:%Y-%m-%d})"
         + (f", or when its receipt arrived ({attested.arrived_at:%Y-%m-%d})" if attested.arrived_at else ""),
     }[reason]

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import wraps
 
-from flywheel_assets.catalog.models import Builder, Catalogue, Claim, ForgeSource, Output, TrustedKey
+from flywheel_assets.catalog.models import Builder, Catalogue, Claim, ForgeSource, Output, Purpose, TrustedKey
 from flywheel_assets.domain.builds import BuilderRun
-from flywheel_assets.domain.evidence import AttestedReceipt, EvidenceBundle, Signatures
+from flywheel_assets.domain.evidence import AttestedReceipt, EvidenceBundle, Origin, Signatures
 from flywheel_assets.domain.platform_runs import AbsentRun, PlatformRun
 from flywheel_assets.domain.receipts import Receipt
 from flywheel_assets.domain.verdicts import About, Finding, Phase, VerdictClass
@@ -112,8 +112,12 @@ def can_make(catalogue: Catalogue, output: Output, attested: AttestedReceipt) ->
 
 def trusted_keys(catalogue: Catalogue, attested: AttestedReceipt) -> list[TrustedKey]:
     """The keys that signed and may speak for this receipt's builder, repository and time."""
-    receipt, arrived = attested.receipt, attested.arrived_at
-    return [key for key in signing_keys(catalogue, attested.signatures) if not why_not_trusted(key, receipt, arrived)]
+    signatures, receipt = attested.signatures, attested.receipt
+    return [
+        key
+        for key in signing_keys(catalogue, signatures)
+        if not why_not_trusted(key, receipt, signatures.origin, attested.arrived_at)
+    ]
 
 
 def signing_keys(catalogue: Catalogue, signatures: Signatures) -> list[TrustedKey]:
@@ -121,16 +125,28 @@ def signing_keys(catalogue: Catalogue, signatures: Signatures) -> list[TrustedKe
     return [catalogue.keys[name] for name in signatures.keys if name in catalogue.keys]
 
 
-def why_not_trusted(key: TrustedKey, receipt: Receipt, arrived_at: datetime | None = None) -> str:
-    """The reason code why ``key`` may not speak for ``receipt``; empty when it may.
+def why_not_trusted(
+    key: TrustedKey,
+    receipt: Receipt,
+    origin: Origin | None,
+    arrived_at: datetime | None = None,
+    *,
+    purpose: Purpose = Purpose.RECEIPTS,
+) -> str:
+    """The reason code why ``key``, in a certificate from ``origin``, may not speak for ``receipt``; empty when it may.
 
+    A workflow that many repositories call has one identity: what it signs speaks for the source it was called from.
     What arrives after a key's time is not believed of it, whatever time it gives itself: the key may have leaked.
     """
     run = receipt.run
+    if purpose not in key.for_:
+        return "key-not-for-receipts"
     if run.builder not in key.builders:
         return "key-not-for-builder"
     if run.source.repository not in key.repositories:
         return "key-not-for-repository"
+    if origin is not None and origin.contradicts(run.source):
+        return "origin-contradicts-receipt"
     too_early = key.valid_from is not None and run.finished_at < key.valid_from
     last = max(run.finished_at, arrived_at or run.finished_at)
     too_late = key.valid_until is not None and last > key.valid_until

@@ -18,7 +18,8 @@ _closure = Answer("closure_is_complete", Phase.INTEGRITY)
 CANNOT = VerdictClass.CANNOT_DETERMINE
 TEMPORARILY = VerdictClass.REJECTED_TEMPORARILY
 PERMANENTLY = VerdictClass.REJECTED_PERMANENTLY
-REFILL = "Push it to the cache again; it is read anew when the build is judged next."
+AGAIN = "`flywheel run` and `flywheel promote` read it again, and so does the daily reconciliation."
+REFILL = f"Push it to the cache again: {AGAIN}"
 INVESTIGATE = "Find out who pushed to the cache, then build again under a new run."
 
 _NOT_READ = {
@@ -31,19 +32,19 @@ _NOT_READ = {
         CANNOT,
         "cache-unreadable",
         "could not be read",
-        "Mend the cache; it is tried again.",
+        f"Mend the cache: {AGAIN}",
     ),
     ReadState.UNAUTHORISED: (
         CANNOT,
         "cache-unauthorised",
         "was refused by the cache",
-        "Give the reader a credential.",
+        f"Give the reader a credential: {AGAIN}",
     ),
     ReadState.RATE_LIMITED: (
         CANNOT,
         "cache-rate-limited",
         "was not served, for the cache asks its readers to wait",
-        "No action needed: it is tried again.",
+        f"Wait: {AGAIN}",
     ),
 }
 
@@ -146,11 +147,13 @@ def closure_is_complete(case: Case) -> Finding:
             actor="no action needed: the sensor requests it",
         )
     readings = case.bundle.inspections[-1].inspection.readings
-    return (
-        _missing(case, readings)
-        or _unvouched(case, readings)
-        or _closure.passed(f"all {len(readings)} members are there and in the signed manifest")
-    )
+    found = _missing(case, readings) or _unvouched(case, readings)
+    if found:
+        return found
+    unread = sum(reading.state is not ReadState.READ for reading in readings)
+    if unread:  # whether those are there, whole_body_matches_digest says
+        return _closure.passed(f"none of {len(readings)} members is known to be missing; {unread} could not be read")
+    return _closure.passed(f"all {len(readings)} members are there and in the signed manifest")
 
 
 def _missing(case: Case, readings: tuple[Reading, ...]) -> Finding | None:
@@ -164,7 +167,9 @@ def _missing(case: Case, readings: tuple[Reading, ...]) -> Finding | None:
     if isinstance(artifact, OciImage):
         expected = {str(artifact.manifest), *(str(digest) for digest in artifact.platforms.values())}
         read = {reading.digest for reading in readings if reading.state is ReadState.READ}
-        if not absent and (missing := sorted(expected - read)):
+        # Nobody knows what is below a manifest that could not be read.
+        is_known = all(reading.state in {ReadState.READ, ReadState.ABSENT} for reading in readings)
+        if not absent and is_known and (missing := sorted(expected - read)):
             absent = [f"manifest {missing[0]}"]
     if not absent:
         return None

@@ -2,6 +2,7 @@
 
 from flywheel_assets.catalog.models import Claim, TrustedKey
 from flywheel_assets.domain.builds import ValidationResult
+from flywheel_assets.domain.evidence import Origin
 from flywheel_assets.domain.verdicts import Finding, Phase, VerdictClass
 from flywheel_assets.gate.case import Answer, Case, needs_receipt, signing_keys, why_not_trusted
 from flywheel_assets.gate.platform import seen_validations
@@ -57,19 +58,20 @@ def validation_is_green(case: Case) -> Finding:
 def _attested(case: Case, *, believed: bool) -> set[tuple[str, ValidationResult]]:
     """Results in separate test-result attestations about this artifact, by signers who may speak for the run.
 
-    With ``believed``, only those that also count as a pass: from an isolated signer or a trusted claim.
+    With ``believed``, only those that also count as a pass: from an isolated signer or a trusted claim, and of a
+    keyless one only from a run of this very source. A later run that finds a failure is heard all the same.
     """
     artifact = case.receipt.artifact
     # A pass must be about the whole; a failure of one platform or file is a failure of the whole.
     about = {artifact.digest.hex} if believed else artifact.digests
 
-    def counts(key: TrustedKey) -> bool:
-        speaks = not why_not_trusted(key, case.receipt)
+    def counts(key: TrustedKey, origin: Origin | None) -> bool:
+        speaks = not why_not_trusted(key, case.receipt, origin if believed else None)
         return speaks and (not believed or key.isolated or case.believes(Claim.VALIDATION))
 
     return {
         (test.outcome.validation.name, test.outcome.validation.result)
         for test in case.bundle.tests
         if about & {subject.hex for subject in test.outcome.subjects}
-        and any(counts(key) for key in signing_keys(case.catalogue, test.signatures))
+        and any(counts(key, test.signatures.origin) for key in signing_keys(case.catalogue, test.signatures))
     }

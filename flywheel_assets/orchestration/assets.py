@@ -94,12 +94,12 @@ def _judged(catalogue: Catalogue, name: str) -> dg.AssetsDefinition:
     ) -> Iterator[dg.MaterializeResult[None]]:
         selected = {stage_of[key] for key in context.selected_asset_keys}
         one_build = context.has_partition_key
-        problems: dict[str, str] = {}
+        problems: dict[str, FlywheelError] = {}
         for key in _keys_to_judge(context, pipeline, name):
             try:
                 judgement = _judge(context, pipeline, name, key)
             except FlywheelError as error:
-                problems[key] = str(error)
+                problems[key] = error
                 continue
             made = _made(judgement, selected, output.repository)
             for stage, (metadata, version) in made.items():
@@ -122,8 +122,8 @@ def _judged(catalogue: Catalogue, name: str) -> dg.AssetsDefinition:
                 _observe(context, name, max(selected, key=list(Stage).index), judgement, output.repository)
         if problems:
             raise dg.Failure(
-                "Could not be judged: " + "; ".join(f"{key}: {text}" for key, text in problems.items()),
-                metadata=problems,
+                f"{name} could not be judged: " + "; ".join(f"{key}: {text}" for key, text in problems.items()),
+                metadata={key: f"{type(error).__name__}: {error}" for key, error in problems.items()},
                 allow_retries=False,
             )
 
@@ -149,7 +149,11 @@ def _keys_to_judge(context: dg.AssetExecutionContext, pipeline: Pipeline, name: 
             if not shown[key].up_to_date or (again and worth_reading_again(flywheel, name, BuildKey.parse(key)))
         ]
     except FlywheelError as error:
-        raise dg.Failure(f"No build of {name} could be judged: {error}", allow_retries=False) from error
+        raise dg.Failure(
+            f"No build of {name} could be judged: {error}",
+            metadata={"error": type(error).__name__},
+            allow_retries=False,
+        ) from None
 
 
 def _judge(context: dg.AssetExecutionContext, pipeline: Pipeline, name: str, key: str) -> Judgement:
@@ -206,16 +210,16 @@ def _published(catalogue: Catalogue, name: str) -> dg.AssetsDefinition:
             judgement = judge(flywheel, name, build_key(key))
             done = promote(flywheel, name, build_key(key))
         except PromotionRefusedError as refusal:
-            raise _refused(catalogue, output, refusal) from refusal
+            raise _refused(catalogue, output, refusal) from None  # it says all
         except FlywheelError as error:
             raise dg.Failure(
                 f"{name} {key[:80]} is not published: {error}",
                 metadata={"owner": catalogue.owners[output.owner].contact, "error": type(error).__name__},
                 allow_retries=False,
-            ) from error
+            ) from None
         return dg.MaterializeResult(
             asset_key=spec.key,
-            metadata=publication_metadata(done.publication, done.copied, judgement.receipt.receipt, output.repository),
+            metadata=publication_metadata(done.publication, done.copied, judgement.receipt.receipt, output),
             data_version=dg.DataVersion(str(done.publication.artifact_digest)),
         )
 

@@ -14,12 +14,16 @@ from flywheel_assets.orchestration.keys import builds_name
 from flywheel_assets.orchestration.resources import Pipeline
 from flywheel_assets.orchestration.sensors import watched
 from flywheel_assets.orchestration.wanted import Wanted, wanted
+from flywheel_assets.promotion.flywheel import Flywheel
 from flywheel_assets.promotion.intake import Taken, take_in
+from flywheel_assets.promotion.judging import read_again
+from flywheel_assets.promotion.ledger import builds_of, one_reading
 from flywheel_assets.promotion.runs import take_in_runs
 
 MAX_ROUNDS = 50
 ONE_BY_ONE = 60  # here a run costs half a second and keeps the order that a range run loses
 
+_QUIETLY = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}  # a line for each failure is told at the end
 _AS_THE_SENSOR = {"dagster/sensor_name": "pick_up_builds"}  # shown in the UI as what asked for the run
 
 INSTANCE_SETTINGS = """\
@@ -52,10 +56,11 @@ retention:
 
 @dataclass(slots=True)
 class Drained:
-    """What was taken in, how many runs it took, and what did not settle."""
+    """What was taken in, how many runs it took, why runs failed, and what did not settle."""
 
     taken: Taken = field(default_factory=Taken)
     runs: int = 0
+    failures: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
 
@@ -92,34 +97,57 @@ def _free_pools(instance: dg.DagsterInstance) -> None:
 
 
 def drain(pipeline: Pipeline, instance: dg.DagsterInstance, said: Said) -> Drained:
-    """Take in, judge and publish until nothing is left."""
+    """Take in, judge and publish until nothing is left. What failed before is tried once more."""
     drained = Drained()
     job = definitions_for(pipeline).resolve_implicit_global_asset_job_def()
+    _read_again(pipeline.flywheel, said)
     place = ""
-    for _ in range(MAX_ROUNDS):
+    for number in range(MAX_ROUNDS):
         now = take_in(pipeline.flywheel)
         forges = take_in_runs(pipeline.flywheel, place)
         place = forges.cursor
         drained.taken.add(now)
         drained.taken.add(forges.taken)
-        found = wanted(pipeline.flywheel, instance, {}, single_runs=ONE_BY_ONE)
+        found = wanted(pipeline.flywheel, instance, {}, trying_again=number == 0, single_runs=ONE_BY_ONE)
         _report(instance, found)
         drained.problems = [*forges.problems, *found.problems]
         if not found.runs and now.total == 0 and forges.recorded + forges.taken.total == 0:
             break
-        for number, request in enumerate(found.runs):
-            said(_about(request), drained.runs, drained.runs + len(found.runs) - number)
-            job.execute_in_process(
+        for done, request in enumerate(found.runs):
+            said(_about(request), drained.runs, drained.runs + len(found.runs) - done)
+            result = job.execute_in_process(
                 instance=instance,
                 asset_selection=list(request.asset_selection or []),
                 partition_key=request.partition_key,
                 tags={**request.tags, **_AS_THE_SENSOR, "dagster/run_key": request.run_key or ""},
+                run_config=_QUIETLY,
                 raise_on_error=False,
             )
             drained.runs += 1
+            if not result.success:
+                drained.failures.append(_why_failed(request, result))
     for event in watched(pipeline.flywheel, instance):
         instance.report_runless_asset_event(event)
     return drained
+
+
+def _read_again(flywheel: Flywheel, said: Said) -> None:
+    """What caches could not serve when they were read last may be there by now: then it is judged anew."""
+    flywheel = one_reading(flywheel)
+    for name in flywheel.catalogue.outputs:
+        for build in builds_of(flywheel, name):
+            said(f"look at {name} {build} again", 0, 1)
+            read_again(flywheel, name, build)
+
+
+def _why_failed(request: dg.RunRequest, result: dg.ExecuteInProcessResult) -> str:
+    """The first line of what a failed run says; the UI shows the rest."""
+    for event in result.all_events:
+        if event.is_step_failure:
+            told = event.step_failure_data.user_failure_data
+            if told and told.description:
+                return told.description.partition("\n")[0]
+    return f"{_about(request)}: the page of run {result.run_id} in the UI shows why"
 
 
 def _report(instance: dg.DagsterInstance, found: Wanted) -> None:

@@ -89,15 +89,13 @@ def _origin(judgement: Judgement, repository: str) -> Metadata:
     return {name: origin[name] for name in ("run", "source", "builder", "trigger", "artifact")}
 
 
-def publication_metadata(
-    publication: Publication, copied: Sequence[str], receipt: Receipt, repository: str
-) -> Metadata:
+def publication_metadata(publication: Publication, copied: Sequence[str], receipt: Receipt, output: Output) -> Metadata:
     """Where it is published, where it came from, who answers for it, and how a consumer verifies it."""
-    command = f"flywheel verify {shlex.quote(publication.reference)} --key {RELEASE_KEY}"
+    repository = output.repository
     ownership, origin = publication.ownership, build_metadata(receipt, repository)
     return {
         "reference": dg.MetadataValue.path(publication.reference),
-        "verify": dg.MetadataValue.md(f"`{command}`"),
+        **_verification(publication, output),
         **{name: origin[name] for name in ("source", "run", "builder")},
         "digest": dg.MetadataValue.text(str(publication.artifact_digest)),
         "surface": dg.MetadataValue.text(publication.surface),
@@ -110,6 +108,15 @@ def publication_metadata(
         "publication_path": dg.MetadataValue.text(ownership.publication_path_owner),
         "clean_because": dg.MetadataValue.text(ownership.clean_because),
     }
+
+
+def _verification(publication: Publication, output: Output) -> Metadata:
+    """The command for what carries a summary of ours; for what was only observed, its catalogued signers."""
+    if publication.way == Way.OBSERVES.value:
+        signers = output.publication.signers if output.publication else ()
+        return {"signed_by": dg.MetadataValue.text(", ".join(signers))} if signers else {}
+    command = f"flywheel verify {shlex.quote(publication.reference)} --key {RELEASE_KEY}"
+    return {"verify": dg.MetadataValue.md(f"`{command}`")}
 
 
 def findings_table(findings: Sequence[Finding]) -> dg.MetadataValue:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import dagster as dg
 
 from flywheel_assets.domain.builds import BuildKey
-from flywheel_assets.domain.verdicts import VerdictClass
 from flywheel_assets.orchestration.keys import Stage, asset_key
 from flywheel_assets.promotion.flywheel import Flywheel
 from flywheel_assets.promotion.intake import never
@@ -52,8 +51,7 @@ def shown_bases(
 def worth_reading_again(flywheel: Flywheel, output: str, build: BuildKey) -> bool:
     """Whether a better reading could change the verdict: what a cache could not serve may be there by now."""
     recorded = last_verdict(flywheel, output, build)
-    again = {VerdictClass.REJECTED_TEMPORARILY, VerdictClass.CANNOT_DETERMINE}
-    return recorded is not None and recorded.verdict.verdict in again
+    return recorded is not None and recorded.verdict.may_change
 
 
 def newest_report(instance: dg.DagsterInstance, asset: dg.AssetKey) -> dg.AssetMaterialization | None:

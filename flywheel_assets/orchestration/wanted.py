@@ -28,6 +28,7 @@ from flywheel_assets.orchestration.keys import (
 )
 from flywheel_assets.orchestration.metadata import build_metadata
 from flywheel_assets.orchestration.shown import shown_bases, shown_receipts, worth_reading_again
+from flywheel_assets.promotion.failures import goes_first
 from flywheel_assets.promotion.flywheel import Flywheel
 from flywheel_assets.promotion.intake import TESTS, never, output_log
 from flywheel_assets.promotion.ledger import assemble, builds_of, last_verdicts, one_reading, publications
@@ -61,6 +62,7 @@ def wanted(
     settled: dict[str, str],
     *,
     reconciling: date | None = None,
+    trying_again: bool = False,
     single_runs: int = SINGLE_RUNS,
     enough: Callable[[], bool] = never,
 ) -> Wanted:
@@ -69,7 +71,8 @@ def wanted(
     ``settled`` is what the last call left in its own: for each output, at which state of the evidence nothing was left
     to do, or how far it has come with it. Settled outputs are passed over, and the others are gone on with. A
     reconciliation passes over nothing, and reads again what a cache could not serve; it is through with an output that
-    is settled. More than ``single_runs`` builds of one output are judged in one run over a range.
+    is settled. With ``trying_again``, as in a reconciliation, what failed too often is asked for once more. More than
+    ``single_runs`` builds of one output are judged in one run over a range.
     """
     found, flywheel = Wanted(), one_reading(flywheel)
     for name in _in_turn(list(flywheel.catalogue.outputs), settled.get(NEXT, "")):
@@ -82,7 +85,7 @@ def wanted(
             if settled.get(name) == (reconciling.isoformat() if reconciling else state):
                 found.settled[name] = settled[name]
                 continue
-            requests = _Requests(instance, found, reconciling, single_runs)
+            requests = _Requests(instance, found, reconciling, single_runs, trying_again=trying_again)
             place = Place.read(settled.get(_progress(name), ""), state, reconciling)
             place = _of_output(flywheel, instance, name, found, requests, place, enough)
             if place.left == 0:
@@ -226,10 +229,19 @@ def _builder_run_events(
 class _Requests:
     """Turns wants into run requests, each at most once at a time and a few times in all."""
 
-    def __init__(self, instance: dg.DagsterInstance, found: Wanted, reconciling: date | None, single_runs: int) -> None:
+    def __init__(
+        self,
+        instance: dg.DagsterInstance,
+        found: Wanted,
+        reconciling: date | None,
+        single_runs: int,
+        *,
+        trying_again: bool,
+    ) -> None:
         self._instance = instance
         self._found = found
         self._single_runs = single_runs
+        self._trying_again = trying_again or reconciling is not None
         self.reconciling = reconciling
         self.under_way = False
 
@@ -259,7 +271,7 @@ class _Requests:
         """Ask for the earliest build that may go out on its own, and for all that evidence says is published.
 
         One at a time: what a publication changes for the next build must be judged first. One that fails again
-        and again does not hold up the others.
+        and again does not hold up those of newer source; those of older wait for it.
         """
         target = flywheel.output(name).publication
         if target is None:
@@ -272,8 +284,15 @@ class _Requests:
             if key not in verdicts or (key in published and key in materialized):
                 continue
             recorded = verdicts[key]()
-            if key in published or (target.promotion == "automatic" and recorded.verdict.publishable):
-                waiting.append((key not in published, key, str(recorded.basis)))
+            if key in published:
+                # Under another name than the runs that failed before somebody published it by hand.
+                waiting.append((False, key, f"{recorded.basis} published"))
+            elif (
+                target.promotion == "automatic"
+                and recorded.verdict.publishable
+                and not goes_first(flywheel, name, BuildKey.parse(key))
+            ):
+                waiting.append((True, key, str(recorded.basis)))
         selection = [asset_key(Stage.PUBLISHED_ARTIFACT, name)]
         for _, key, basis in sorted(waiting):
             if self._request(PUBLISHES_TAG, f"{name} {key} {_short(basis)}", selection, key, {}):
@@ -289,8 +308,8 @@ class _Requests:
             return True
         day = f" {self.reconciling.isoformat()}" if self.reconciling else ""
         exhausted = len(earlier) >= ATTEMPTS
-        if exhausted and not self.reconciling:
-            self._found.problems.append(f"{subject}: {ATTEMPTS} runs did not settle it; the reconciliation tries again")
+        if exhausted and not self._trying_again:
+            self._found.problems.append(_unsettled(tag, subject, len(earlier)))
             return False
         reread = {REREAD_TAG: "true"} if self.reconciling else {}
         run_key = f"{tag} {subject} {len(earlier) + 1}{day}"
@@ -300,6 +319,16 @@ class _Requests:
             )
         )
         return not exhausted
+
+
+def _unsettled(tag: str, subject: str, runs: int) -> str:
+    what = subject.rpartition(" ")[0]
+    where = f"`flywheel why-not {what}` says" if tag == PUBLISHES_TAG else "The newest of them, in the UI, says"
+    doing = "publishing" if tag == PUBLISHES_TAG else "judging"
+    return (
+        f"{doing} {what} failed in {runs} runs. {where} why; once that is mended, `flywheel run` tries it again, "
+        "and so does the daily reconciliation."
+    )
 
 
 def _short(text: str) -> str:

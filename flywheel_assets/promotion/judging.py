@@ -63,7 +63,7 @@ def judge(
     if not bundle.receipts and not bundle.damaged:
         known = ", ".join(str(key) for key in builds_of(flywheel, output)[-5:]) or "none"
         raise UsageError(f"No build {build} of {output} is in evidence. The newest are: {known}.")
-    receipt = next((r for r in bundle.receipts if trusted_keys(flywheel.catalogue, r)), None)
+    receipt = _authentic(flywheel, bundle)
     if receipt and not bundle.damaged and (reread or not bundle.inspections):
         inspect(flywheel, receipt, progress)
         bundle = assemble(flywheel, output, build)
@@ -80,6 +80,33 @@ def judge(
     return Judgement(bundle, recorded)
 
 
+def read_again(flywheel: Flywheel, output: str, build: BuildKey, progress: Progress = silent) -> bool:
+    """Read anew what the cache could not serve when it was read last; True when it reads otherwise now.
+
+    What reads as before is not recorded: it would only make the build judged anew. Nothing is read where that could
+    not change the verdict. Raises EvidenceError.
+    """
+    if output not in flywheel.catalogue.outputs:
+        return False
+    bundle = assemble(flywheel, output, build)
+    receipt = _authentic(flywheel, bundle)
+    if receipt is None or bundle.damaged or not bundle.inspections:
+        return False
+    verdict = evaluate(bundle, flywheel.catalogue, flywheel.clock())
+    if verdict.body_is_whole or not verdict.may_change:
+        return False
+    now = _read(flywheel, receipt, progress)
+    if _told(now) == _told(bundle.inspections[-1].inspection):
+        return False
+    record(flywheel, output, build, INSPECTION, now)
+    return True
+
+
+def _told(inspection: Inspection) -> list[Reading]:
+    """What was read, without the words for it: those of a cache that fails may differ each time."""
+    return sorted((reading.model_copy(update={"detail": ""}) for reading in inspection.readings), key=str)
+
+
 def is_settled(flywheel: Flywheel, recorded: RecordedVerdict) -> bool:
     """Whether a recorded verdict stands on the evidence and catalogue of now."""
     verdict = recorded.verdict
@@ -91,13 +118,19 @@ def is_settled(flywheel: Flywheel, recorded: RecordedVerdict) -> bool:
 
 def inspect(flywheel: Flywheel, attested: AttestedReceipt, progress: Progress) -> Inspection:
     """Read the whole artifact from its mutable cache and record what was read."""
+    inspection = _read(flywheel, attested, progress)
+    record(flywheel, inspection.output, inspection.build, INSPECTION, inspection)
+    return inspection
+
+
+def _read(flywheel: Flywheel, attested: AttestedReceipt, progress: Progress) -> Inspection:
     receipt = attested.receipt
     output: Output = flywheel.output(receipt.output)
     started = flywheel.clock()
     readings: tuple[Reading, ...] = ()
     if receipt.artifact.kind == output.type.value:
         readings = flywheel.caches[output.cache].inspect(receipt.artifact, progress)
-    inspection = Inspection(
+    return Inspection(
         output=receipt.output,
         build=receipt.run.key,
         cache=output.cache,
@@ -105,8 +138,10 @@ def inspect(flywheel: Flywheel, attested: AttestedReceipt, progress: Progress) -
         finished_at=flywheel.clock(),
         readings=readings,
     )
-    record(flywheel, receipt.output, receipt.run.key, INSPECTION, inspection)
-    return inspection
+
+
+def _authentic(flywheel: Flywheel, bundle: EvidenceBundle) -> AttestedReceipt | None:
+    return next((r for r in bundle.receipts if trusted_keys(flywheel.catalogue, r)), None)
 
 
 def _summarise(flywheel: Flywheel, verdict: Verdict, receipt: AttestedReceipt | None) -> EvidenceDigest | None:

@@ -319,4 +319,5 @@ def _parsed(flywheel: Flywheel, data: bytes, name: str) -> tuple[Signatures, Rec
     if not is_envelope(data):
         return Signatures(), statement
     checked = flywheel.verifier.check(data, name, flywheel.trusted_keys)
-    return Signatures(keys=checked.keys, unknown=checked.unknown, invalid=checked.invalid), statement
+    signatures = Signatures(keys=checked.keys, unknown=checked.unknown, invalid=checked.invalid, origin=checked.origin)
+    return signatures, statement

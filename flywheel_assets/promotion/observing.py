@@ -1,22 +1,24 @@
 """Observing: another workflow is the release authority. What it published is verified and recorded, never pushed.
 
 Verified are the names and the digest, provenance by a signer whom the catalogue trusts, and, where the catalogue
-names signers, their signature over exactly this digest and their attestations about it.
+names signers, their signature over exactly this digest and their attestations about it. Of attestations only
+test results are read for what they say.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from flywheel_assets.catalog.models import PublicationTarget
+from flywheel_assets.catalog.models import PublicationTarget, Purpose
 from flywheel_assets.domain.artifacts import same_content
 from flywheel_assets.domain.errors import InvalidInputError, ReadBackError
+from flywheel_assets.domain.evidence import Origin
 from flywheel_assets.domain.image_signatures import Attestation, is_signature_of, read_attestation
 from flywheel_assets.domain.publications import Attached, Plan, Proof
 from flywheel_assets.domain.receipts import Receipt, read_statement
 from flywheel_assets.domain.statements import PAYLOAD_TYPE, PROVENANCE_V1
 from flywheel_assets.gate.case import person, why_not_trusted
 from flywheel_assets.gate.evaluate import Approved
-from flywheel_assets.ports import Checked, Origin, PublicationSurface
+from flywheel_assets.ports import Checked, PublicationSurface
 from flywheel_assets.promotion.flywheel import Flywheel
 
 
@@ -72,8 +74,15 @@ def _demanded(
         signatures = (each for each in by_signers if _signs(flywheel, each, approved))
         yield f"signature by {names} over {digest}", _proof("signature", "", signatures)
     for wanted in target.attestations:
+        what = f"attestation {wanted} by {names} about {digest}"
         attestations = (each for each in by_signers if _attests(flywheel, each, approved, wanted))
-        yield f"attestation {wanted} by {names} about {digest}", _proof("attestation", wanted, attestations)
+        # A failure is heard whatever source the signer was called from.
+        by_anyone = [each for each in seen if set(each.checked.keys) & set(target.signers)]
+        said = [_attests(flywheel, each, approved, wanted) for each in by_anyone]
+        if any(each.has_failed for each in said if each):
+            yield f"{what} that is free of failures", None
+        else:
+            yield what, _proof("attestation", wanted, attestations)
 
 
 def _proof(name: str, predicate_type: str, candidates: Iterator[_Seen]) -> Proof | None:
@@ -100,8 +109,11 @@ def _seen(
             checked = flywheel.verifier.check_attached(each, f"proof {number}", flywheel.trusted_keys)
         except InvalidInputError:
             continue
-        trusted = [name for name in checked.keys if name in signers and not why_not_trusted(keys[name], receipt)]
-        yield _Seen(each, checked, bool(trusted))
+        is_by_signer = any(
+            name in signers and not why_not_trusted(keys[name], receipt, checked.origin, purpose=Purpose.IMAGES)
+            for name in checked.keys
+        )
+        yield _Seen(each, checked, is_by_signer)
 
 
 def _is_provenance(flywheel: Flywheel, seen: _Seen, approved: Approved) -> bool:
@@ -131,7 +143,7 @@ def _is_receipt(flywheel: Flywheel, checked: Checked, approved: Approved) -> boo
     return (
         isinstance(statement, Receipt)
         and same_content(statement.artifact, approved.artifact)
-        and any(not why_not_trusted(flywheel.catalogue.keys[name], statement) for name in checked.keys)
+        and any(not why_not_trusted(flywheel.catalogue.keys[name], statement, checked.origin) for name in checked.keys)
     )
 
 
@@ -140,13 +152,11 @@ def _signs(flywheel: Flywheel, seen: _Seen, approved: Approved) -> bool:
     return is_signature_of(payload, payload_type, approved.artifact.digest, "a signature", flywheel.limits)
 
 
-def _attests(flywheel: Flywheel, seen: _Seen, approved: Approved, predicate_type: str) -> bool:
+def _attests(flywheel: Flywheel, seen: _Seen, approved: Approved, predicate_type: str) -> Attestation | None:
     statement = _statement(flywheel, seen.checked)
-    return (
-        statement is not None
-        and statement.predicate_type == predicate_type
-        and statement.is_about(approved.artifact.digest)
-    )
+    if statement is None or statement.predicate_type != predicate_type:
+        return None
+    return statement if statement.is_about(approved.artifact.digest) else None
 
 
 def _statement(flywheel: Flywheel, checked: Checked) -> Attestation | None:

@@ -11,6 +11,7 @@ from flywheel_assets.domain.artifacts import OciImage
 from flywheel_assets.domain.builds import BuildKey
 from flywheel_assets.domain.envelopes import form_of
 from flywheel_assets.domain.errors import (
+    FlywheelError,
     PublicationError,
     ReadBackError,
     SurfaceNotImplementedError,
@@ -22,8 +23,9 @@ from flywheel_assets.domain.statements import PROVENANCE_V1, VSA_V1
 from flywheel_assets.gate.evaluate import Approved, approve
 from flywheel_assets.gate.ownership import ownership_of
 from flywheel_assets.ports import Progress, PublicationSurface
+from flywheel_assets.promotion.failures import Cause, note_failure
 from flywheel_assets.promotion.flywheel import Flywheel, silent
-from flywheel_assets.promotion.judging import judge
+from flywheel_assets.promotion.judging import judge, read_again
 from flywheel_assets.promotion.ledger import PUBLICATION, assemble, publications, record
 from flywheel_assets.promotion.observing import observe, vouches
 from flywheel_assets.promotion.signatures import envelope_check, image_signatures, signed_once
@@ -40,31 +42,39 @@ class Promoted:
 
 def promote(flywheel: Flywheel, output: str, build: BuildKey, progress: Progress = silent) -> Promoted:
     """Publish one build. Raises PromotionRefusedError when the gate does not approve, other errors as they come."""
+    read_again(flywheel, output, build, progress)
     judge(flywheel, output, build)
     _approve(flywheel, output, build)
     target, surface = _surface(flywheel, output)
     # The whole channel and not this artifact alone: what is published of an output decides what may follow it.
     with flywheel.evidence.claim(f"{target.surface} {output}") as still_held:
         approved = _approve(flywheel, output, build)  # while another publisher held the claim, all may have changed
-        release = release_of(approved, target)
-        plan = surface.plan(release)
-        if target.way is Way.OBSERVES:
-            proofs = observe(flywheel, surface, plan, approved, target)
-        else:
-            surface.copy(plan, progress)
-            proofs = _proofs(flywheel, approved, target)
-            surface.attach(plan, proofs)
-            still_held()
-            surface.reveal(plan)
-        readings = surface.read_back(release, progress)
-        _demand_whole(readings, plan.reference)
-        if target.way is not Way.OBSERVES:
-            _proofs_read_back(proofs, surface.proofs(release), plan.reference)
-        return Promoted(_record(flywheel, approved, plan.reference, readings, proofs), plan.missing)
+        release, cause = release_of(approved, target), Cause.FAILED
+        try:
+            plan = surface.plan(release)
+            ours: list[Proof] = []
+            if target.way is Way.OBSERVES:
+                cause = Cause.AWAITS_WORKFLOW if plan.missing or plan.names else Cause.FAILED
+                proofs = observe(flywheel, surface, plan, approved, target)
+            else:
+                surface.copy(plan, progress)
+                proofs = ours = _proofs(flywheel, approved, target)
+                surface.attach(plan, ours)
+                still_held()
+                surface.reveal(plan)
+            readings = surface.read_back(release, progress, ours)
+            _demand_whole(readings, plan.reference)
+            if ours:
+                _proofs_read_back(ours, surface.proofs(release), plan.reference)
+            return Promoted(_record(flywheel, approved, plan.reference, readings, proofs), plan.missing)
+        except FlywheelError as error:
+            note_failure(flywheel, output, build, cause, error)
+            raise
 
 
 def plan_promotion(flywheel: Flywheel, output: str, build: BuildKey) -> Plan:
     """What ``promote`` would do; nothing is written. Raises as ``promote`` does."""
+    read_again(flywheel, output, build)
     judge(flywheel, output, build)
     approved = _approve(flywheel, output, build)
     target, surface = _surface(flywheel, output)
@@ -155,7 +165,9 @@ def _demand_whole(readings: tuple[Reading, ...], reference: str) -> None:
             problem = reading.detail or (reading.index_problems[0] if reading.index_problems else reading.state.value)
             if reading.state is ReadState.READ and reading.digest != reading.expected_digest:
                 problem = f"it is {reading.digest}, not {reading.expected_digest}"
-            raise ReadBackError(f"{reference}: {reading.member} does not read back as approved: {problem}.")
+            raise ReadBackError(
+                f"{reference}: {reading.member} does not read back as approved: {problem.removesuffix('.')}."
+            )
     if not readings:
         raise ReadBackError(f"{reference}: nothing could be read back.")
 

@@ -3,12 +3,14 @@
 from enum import StrEnum
 from typing import Any
 
-from flywheel_assets.catalog.models import Output
+from flywheel_assets.catalog.models import Output, PublicationTarget
 from flywheel_assets.domain.builds import BuildKey, Closed
 from flywheel_assets.domain.errors import EvidenceError
 from flywheel_assets.domain.publications import Publication
 from flywheel_assets.domain.verdicts import Verdict, VerdictClass
+from flywheel_assets.gate.case import person
 from flywheel_assets.ports import LogEntry
+from flywheel_assets.promotion.failures import Cause, goes_first, last_failure
 from flywheel_assets.promotion.flywheel import Flywheel
 from flywheel_assets.promotion.intake import closed, dead_letters, output_log, waiting_for_catalogue
 from flywheel_assets.promotion.judging import is_settled
@@ -86,9 +88,8 @@ def row(flywheel: Flywheel, name: str, build: BuildKey, published: Publication |
     if worst.verdict is VerdictClass.PASSED:
         target = output.publication
         reason, message = "every-rule-holds", "every rule holds"
-        if not published and target and target.promotion == "on-demand":
-            reason, message = "promotion-on-demand", "every rule holds; it is promoted on demand"
-            remedy, actor = f"`flywheel promote {name} {build}`, or materialize it in the UI.", "a release engineer"
+        if not published and target:
+            reason, message, remedy, actor = _why_not_published(flywheel, name, build, target)
     return Row(
         output=name,
         build=str(build),
@@ -101,6 +102,29 @@ def row(flywheel: Flywheel, name: str, build: BuildKey, published: Publication |
         published_at=published.reference if published else "",
         settled=is_settled(flywheel, recorded),
     )
+
+
+def _why_not_published(
+    flywheel: Flywheel, name: str, build: BuildKey, target: PublicationTarget
+) -> tuple[str, str, str, str]:
+    """Reason, message, remedy and actor of a build that may be published and is not."""
+    failure = last_failure(flywheel, name, build)
+    owner, by_hand = person(flywheel.catalogue, flywheel.output(name).owner), f"`flywheel promote {name} {build}`"
+    on_demand = target.promotion == "on-demand"
+    if failure:
+        what = "Let its own workflow publish it" if failure.cause is Cause.AWAITS_WORKFLOW else "Mend what is said"
+        others = "" if on_demand else ", and so do `flywheel run` and the daily reconciliation"
+        remedy = f"{what}: {by_hand} tries it again{others}."
+        message = f"every rule holds; since {failure.since:%Y-%m-%d %H:%M} UTC: {failure.error}: {failure.sentence}"
+        return failure.cause.value, message.removesuffix("."), remedy, owner
+    if on_demand:
+        remedy = f"{by_hand}, or materialize it in the UI."
+        return "promotion-on-demand", "every rule holds; it is promoted on demand", remedy, "a release engineer"
+    first = goes_first(flywheel, name, build)
+    if first:
+        message = f"every rule holds; {first}, whose source is newer, was tried first and is not published yet"
+        return "newer-build-goes-first", message, f"See `flywheel why-not {name} {first}`.", owner
+    return "every-rule-holds", "every rule holds", "", ""
 
 
 def _state(output: Output, verdict: Verdict) -> State:

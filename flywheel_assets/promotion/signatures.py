@@ -49,7 +49,9 @@ def signed_once(flywheel: Flywheel, slot: str, sign: Callable[[], bytes], check:
     signed = flywheel.evidence.slot(slot, sign)
     checked = check(signed)
     if not checked.keys:
-        raise PublicationError(f"The {slot} that is kept is not signed by the release key; it was altered.")
+        raise PublicationError(
+            f"The {slot} that is kept is not signed by the release key: it was altered, or the key replaced."
+        )
     return Kept(signed, checked.payload)
 
 

@@ -19,6 +19,11 @@ from flywheel_assets.domain.statements import PAYLOAD_TYPE
 from flywheel_assets.ports import Progress, PublishedReader, Verifier
 from flywheel_assets.promotion.summaries import PROMOTED, ReadSummary
 
+_OBSERVED = (
+    "What a workflow publishes, and the pipeline only observes, has no summary of the pipeline's: verify that by the "
+    "workflow's signature."
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Verified:
@@ -62,10 +67,12 @@ def verify_reference(
     """Verify what ``reference`` names. Raises SignatureError, ReadBackError or ReadError with a sentence."""
     wanted, proofs = surface.identity(), surface.proofs()
     if not proofs:
-        raise SignatureError(f"{reference} carries no proofs at all. It was not published by this pipeline.")
+        raise SignatureError(
+            f"{reference} carries no proofs at all. It was not published by this pipeline. {_OBSERVED}"
+        )
     summaries = _signed_summaries(verifier, proofs, public_key)
     if not summaries:
-        raise SignatureError(f"{reference} carries no verification summary that this key signed.")
+        raise SignatureError(f"{reference} carries no verification summary that this key signed. {_OBSERVED}")
     problems = []
     for vsa, summary in summaries:
         provenance = _provenance(verifier, proofs, summary)

@@ -25,6 +25,13 @@ from flywheel_assets.wiring.sources import open_sources
 from flywheel_assets.wiring.surfaces import open_caches, open_inbox, open_surfaces
 
 RELEASE_KEY_NAME = "flywheel-release-1"
+# Where an S3 client finds a credential without asking the machine's metadata service, which a consumer never does.
+S3_CREDENTIALS = (
+    "AWS_ACCESS_KEY_ID",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+)
 PACKAGE = Path(str(files("flywheel_assets")))
 SAMPLE = PACKAGE / "sample"
 # The platform's catalogue is the one YAML file of its folder; no code names it.
@@ -128,15 +135,19 @@ def _folder(home: Path, url: str) -> Path:
 
 
 def published_reader(
-    reference: str, nix_keys: tuple[str, ...] = (), netrc: Path | None = None
+    reference: str,
+    nix_keys: tuple[str, ...] = (),
+    netrc: Path | None = None,
+    environment: Mapping[str, str] = os.environ,
 ) -> tuple[PublishedReader, Verifier]:
     """What verifies a reference without any installation; ``netrc`` is for what cannot be read anonymously.
 
-    Raises UsageError for what is no reference.
+    S3 is shown the environment's credential if it holds one. Raises UsageError for what is no reference.
     """
     shown = Credentials(netrc=netrc) if netrc else ANONYMOUS
     if "#" in reference:
-        return PublishedClosure(reference, nix_keys, credentials=shown), SignatureVerifier()
+        anonymous = not any(map(environment.get, S3_CREDENTIALS))
+        return PublishedClosure(reference, nix_keys, credentials=shown, anonymous=anonymous), SignatureVerifier()
     if is_reference(reference):
         return PublishedImage(reference, credentials=shown), SignatureVerifier()
     raise UsageError(

@@ -82,6 +82,7 @@ REFUSED: dict[str, tuple[int, str]] = {
     "key-file-missing": (3, "keys.mine.public_key_file cannot be read: keys/missing.pub."),
     "key-file-outside": (3, "keys.mine.public_key_file leaves the catalogue's folder."),
     "key-file-with-nul": (3, "keys.mine.public_key_file cannot be read: a\\x00b."),
+    "key-for-nothing": (4, "keys.mine.for Tuple should have at least 1 item after validation, not 0."),
     "key-of-unknown-builder": (4, "keys.mine.builders.0 speaks for the builder 'nobody', which is not catalogued."),
     "key-of-unknown-repository": (
         6,
@@ -160,13 +161,17 @@ REFUSED: dict[str, tuple[int, str]] = {
         "outputs.thing.publication needs at least one validation, of the output or of its type.",
     ),
     "registry-in-s3": (6, "surfaces.mine.url is in S3, where only a durable Nix cache can be."),
+    "signer-for-receipts-only": (
+        25,
+        "outputs.thing.publication.signers.0 names the key 'mine', which is not `for` images.",
+    ),
     "signer-of-another-repository": (
         27,
         "outputs.thing.publication.signers.0 names the key 'mine', which does not speak for its repository.",
     ),
     "signer-unknown": (20, "outputs.thing.publication.signers.0 names the key 'nobody', which is not in keys."),
     "signers-of-a-copy": (
-        19,
+        20,
         "outputs.thing.publication has signers or attestations, which belong to the way `observes`.",
     ),
     "surface-named-durable": (

@@ -53,6 +53,49 @@ def test_only_a_durable_nix_cache_can_be_in_s3(tmp_path: Path) -> None:
     assert "surfaces.attic-main.url is in S3, where only a durable Nix cache can be" in found
 
 
+@pytest.mark.parametrize("field", ["credential", "read_credential"])
+def test_a_credential_that_s3_would_not_be_shown_is_refused(field: str, tmp_path: Path) -> None:
+    text = f"surfaces: {{own: {{{DURABLE}, visibility: private, url: 's3://bucket', {field}: {{bearer: 'env:T'}}}}}}"
+    assert f"surfaces.own.{field} is not for S3" in complaints(tmp_path, text)
+
+
+TWO = """surfaces:
+  own: {{{durable}, visibility: public, url: '{kept}'}}
+  filled: {{role: mutable, protocol: nix, owner: platform, url: '{filled}'}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("filled", "kept"),
+    [
+        ("https://cache.example/main", "https://cache.example/main"),
+        ("https://Cache.example:443/main/", "https://cache.example/main"),
+        ("http://cache.example", "https://cache.example/durable"),
+        ("https://cache.example/a/%6dain/../main", "https://cache.example/a/main/below"),
+        ("https://cache.example//main", "https://cache.example/main"),
+        ("file:surfaces", "file:surfaces/nix"),
+        ("file:///var/cache/", "file:/var/cache"),
+        ("file:.", "file:surfaces/nix"),
+    ],
+)
+def test_a_cache_that_holds_a_durable_nix_cache_is_refused(filled: str, kept: str, tmp_path: Path) -> None:
+    found = complaints(tmp_path, TWO.format(durable=DURABLE, filled=filled, kept=kept))
+    assert "surfaces.filled.url holds the durable surface 'own'" in found
+
+
+@pytest.mark.parametrize(
+    ("filled", "kept"),
+    [
+        ("https://cache.example/main", "https://cache.example/main-releases"),
+        ("https://cache.example/main", "https://cache.example:8443/main"),
+        ("file:surfaces/nix-cache", "file:surfaces/nix"),
+        ("https://cache.example/main", "s3://cache.example/main"),
+    ],
+)
+def test_caches_side_by_side_may_share_a_server(filled: str, kept: str, tmp_path: Path) -> None:
+    load(tmp_path, TWO.format(durable=DURABLE, filled=filled, kept=kept))
+
+
 def test_a_surface_that_is_not_public_says_how_its_consumers_read_it(tmp_path: Path) -> None:
     text = f"surfaces: {{own: {{{DURABLE}, visibility: private, url: 'https://c.example'}}}}"
     assert "surfaces.own.read_credential is needed" in complaints(tmp_path, text)
@@ -99,3 +142,16 @@ def test_what_belongs_to_observing_is_refused_for_other_ways(tmp_path: Path) -> 
 def test_attestations_are_believed_only_of_named_signers(tmp_path: Path) -> None:
     found = complaints(tmp_path, "outputs: {runner-dashboard-image: {publication: {attestations: [scan]}}}")
     assert "publication.attestations are believed only of signers: name them" in found
+
+
+def test_a_surface_that_an_overlay_points_elsewhere_does_not_take_its_credential_along(tmp_path: Path) -> None:
+    overlay = tmp_path / "overlay.yaml"
+    overlay.write_text("surfaces: {ghcr: {url: 'https://registry.example'}}")
+    moved, before = load_catalogue([BASE, overlay]).durable("ghcr"), load_catalogue([BASE]).durable("ghcr")
+    assert before.credential is not None
+    assert before.hosts
+    assert (moved.credential, moved.read_credential, moved.hosts) == (None, None, ())
+    overlay.write_text("surfaces: {ghcr: {url: 'https://registry.example', credential: {bearer: 'env:T'}}}")
+    assert load_catalogue([BASE, overlay]).durable("ghcr").credential == Credential(bearer="env:T")
+    overlay.write_text("surfaces: {ghcr: {visibility: public}}")
+    assert load_catalogue([BASE, overlay]).durable("ghcr") == before

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from flywheel_assets.wiring import SAMPLE_CATALOGUE
+
 FLYWHEEL = Path(sys.executable).parent / "flywheel"
 GOOD, REJECTED = "14402201001.1.x86_64-linux", "14402201003.1.x86_64-linux"
 ON_DEMAND = "14402201301.1.x86_64-linux"
@@ -54,6 +56,37 @@ def test_the_second_run_finds_nothing_to_do_and_says_so(home: Path) -> None:
     assert code == 0
     assert "Nothing to do" in printed
     assert rows(home) == before
+
+
+def test_the_run_says_which_catalogue_files_somebody_named(tmp_path: Path) -> None:
+    overlay = tmp_path / "overlay.yaml"
+    overlay.write_text("inbox: file:empty\n", encoding="utf-8")
+    (tmp_path / "home" / "empty").mkdir(parents=True)
+    base, sample = SAMPLE_CATALOGUE
+    code, printed, said = call(tmp_path / "home", "run", "--no-ui", FLYWHEEL_CATALOGUE=f"{base}:{sample}:{overlay}")
+    assert code == 0, said
+    first = printed.splitlines()[0]
+    assert first == f"Running on {base}, {sample}, {overlay} (FLYWHEEL_CATALOGUE), with the recorded sample flywheel."
+    code, printed, said = call(tmp_path / "home", "run", "--no-ui")
+    assert printed.startswith("Running on the recorded sample flywheel; FLYWHEEL_CATALOGUE names your own."), said
+
+
+def test_a_publication_that_fails_is_one_line_and_why_not_tells_it(tmp_path: Path) -> None:
+    (tmp_path / "surfaces").mkdir()
+    (tmp_path / "surfaces" / "durable-nix").write_text("a file where a folder must be", encoding="utf-8")
+    code, printed, said = call(tmp_path, "run", "--no-ui")
+    assert (code, said) == (0, ""), "a failure is told once, in a sentence"
+    failed = [line for line in printed.splitlines() if line.startswith("Failed: ")]
+    assert len(failed) == 1
+    assert failed[0].startswith(f"Failed: tide-clock {GOOD} is not published: ")
+    unsettled = [line for line in printed.splitlines() if line.startswith("Not settled: ")]
+    assert len(unsettled) == 1
+    assert f"`flywheel why-not tide-clock {GOOD}` says why" in unsettled[0]
+    code, printed, _ = call(tmp_path, "why-not", "tide-clock", GOOD)
+    assert "publication-failed: every rule holds; since 20" in printed
+    assert "to change it: Mend what is said: `flywheel promote" in printed
+    (row,) = [row for row in rows(tmp_path) if row["build"] == GOOD]
+    assert (row["state"], row["verdict"], row["reason"]) == ("validated", "passed", "publication-failed")
 
 
 def test_the_report_lists_each_build_with_verdict_reason_and_place(home: Path) -> None:

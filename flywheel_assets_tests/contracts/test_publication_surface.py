@@ -274,7 +274,7 @@ def test_after_all_steps_nothing_is_left_to_plan_and_all_reads_back(bench: Bench
     assert again.reference == first.reference
     assert (again.missing, again.names) == ((), ())
     assert set(again.present) == set(first.missing)
-    assert is_whole(bench.surface.read_back(bench.release, silent))
+    assert is_whole(bench.surface.read_back(bench.release, silent, PROOFS))
 
 
 def test_each_step_may_be_repeated(bench: Bench) -> None:

@@ -15,7 +15,13 @@ from flywheel_assets.domain.image_signatures import (
     is_signature_of,
     read_attestation,
 )
-from flywheel_assets.domain.statements import MESSAGE_DIGEST, PAYLOAD_TYPE, PROVENANCE_V1, SIMPLE_SIGNING
+from flywheel_assets.domain.statements import (
+    MESSAGE_DIGEST,
+    PAYLOAD_TYPE,
+    PROVENANCE_V1,
+    SIMPLE_SIGNING,
+    TEST_RESULT_V01,
+)
 
 IMAGE = Sha256.from_hex("5f" * 32)
 V01, V1 = "https://in-toto.io/Statement/v0.1", "https://in-toto.io/Statement/v1"
@@ -96,3 +102,21 @@ def test_a_workflows_provenance_is_told_by_predicate_and_build_type(
     predicate_type: str, predicate: Any, *, expected: bool
 ) -> None:
     assert read_attestation(statement(predicate_type, predicate=predicate), "x").is_workflow_provenance is expected
+
+
+@pytest.mark.parametrize(
+    ("predicate", "failed"),
+    [
+        ({"result": "PASSED"}, False),
+        ({"result": "WARNED", "failedTests": []}, False),
+        ({"result": "FAILED"}, True),
+        ({"result": "PASSED", "failedTests": ["CVE-1"]}, True),
+        ({"result": "passed"}, True),
+        ({"result": ["PASSED"]}, True),
+        ({}, True),
+        (None, True),
+    ],
+)
+def test_a_test_result_has_failed_unless_it_says_that_it_passed(predicate: object, failed: bool) -> None:
+    assert read_attestation(statement(TEST_RESULT_V01, predicate=predicate), "x").has_failed is failed
+    assert not read_attestation(statement(predicate=predicate), "x").has_failed

@@ -45,7 +45,7 @@ REPEAT = "Emit the receipt of the same run again, signed with the builder's key.
 ANEW = "Build again under a new run."
 CLEAN = "Build again from a clean checkout with locked inputs."
 TRUST = "Sign with a key that is isolated from the job, or trust the builder's claim in the catalogue."
-REFILL = "Push it to the cache again; it is read anew."
+REFILL = "Push it to the cache again; `flywheel run`, `flywheel promote` and the daily reconciliation read it anew."
 INVESTIGATE = "Find out who pushed to the cache, then build again under a new run."
 UNLESS = "Nothing, unless its role in the catalogue is wrong."
 LABELS = f"{BUILDER}, {CATALOGUE}"
@@ -113,6 +113,16 @@ REASONS: dict[str, Reason] = {
         TEMPORARILY,
         "The key was not valid when the run finished, or, where a forge vouches for the run, when its receipt arrived.",
         REPEAT,
+        BUILDER,
+    ),
+    "key-not-for-receipts": Reason(
+        AUTHENTIC, TEMPORARILY, "The catalogue holds the key for images, not for receipts.", REPEAT, BUILDER
+    ),
+    "origin-contradicts-receipt": Reason(
+        AUTHENTIC,
+        TEMPORARILY,
+        "The certificate of its keyless signer names another repository or revision than the receipt.",
+        f"{REPEAT} The run's own revision must be the one that is built.",
         BUILDER,
     ),
     "receipts-conflict": Reason(
@@ -357,6 +367,49 @@ stable: scripts may compare them.
 """
 
 
+OF_ROWS: dict[str, Reason] = {
+    "promotion-on-demand": Reason(
+        "", PASSED, "It is promoted when somebody asks for it.", "Ask.", "a release engineer"
+    ),
+    "publication-failed": Reason(
+        "",
+        PASSED,
+        "Its last publication failed, since the time and with the error that the message names.",
+        "Mend what the error says: `flywheel promote` tries again; of what is promoted automatically, so do "
+        "`flywheel run` and the daily reconciliation.",
+        OUTPUT,
+    ),
+    "not-published-by-its-workflow-yet": Reason(
+        "",
+        PASSED,
+        "Its own workflow publishes it, and it is not on the surface yet.",
+        "Let the workflow publish it; it is looked for again as after a failure.",
+        OUTPUT,
+    ),
+    "newer-build-goes-first": Reason(
+        "",
+        PASSED,
+        "The publication of a build of newer source failed and is still to be made: none older goes out before it.",
+        "Mend what keeps that build, which the message names.",
+        OUTPUT,
+    ),
+}
+ROWS_HEAD = """
+## Of builds that pass every rule and are not published
+
+These stand in the rows of `flywheel report` and `flywheel why-not`; the gate gives none of them.
+
+| reason | verdict | what it means | what would change it | who acts |
+| --- | --- | --- | --- | --- |
+"""
+
+
+def row_of_report(code: str) -> str:
+    """The row of a code that no rule gives."""
+    reason = OF_ROWS[code]
+    return f"| `{code}` | {PASSED.value} | {reason.meaning} | {reason.change} | {reason.actor} |\n"
+
+
 def row(code: str) -> str:
     """The row of one code."""
     reason = REASONS[code]
@@ -366,7 +419,7 @@ def row(code: str) -> str:
 
 def render() -> str:
     """The whole of docs/reasons.md."""
-    return HEAD + "".join(row(code) for code in REASONS)
+    return HEAD + "".join(row(code) for code in REASONS) + ROWS_HEAD + "".join(map(row_of_report, OF_ROWS))
 
 
 if __name__ == "__main__":

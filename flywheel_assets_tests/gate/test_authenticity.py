@@ -4,8 +4,9 @@ from datetime import timedelta
 
 import pytest
 
+from flywheel_assets.catalog.models import Purpose
 from flywheel_assets.domain.builds import Trigger, TriggerEvent
-from flywheel_assets.domain.evidence import Signatures
+from flywheel_assets.domain.evidence import Origin, Signatures
 from flywheel_assets.domain.verdicts import VerdictClass
 from flywheel_assets.gate.evaluate import evaluate
 from flywheel_assets_tests.gate.cases import (
@@ -14,6 +15,7 @@ from flywheel_assets_tests.gate.cases import (
     KINDS,
     PASSED,
     PERMANENTLY,
+    REPOSITORY,
     TEMPORARILY,
     Bench,
     artifact,
@@ -69,6 +71,48 @@ def test_a_key_of_another_builder_may_not_speak_for_this_one() -> None:
 def test_a_key_of_another_repository_may_not_speak_for_this_one() -> None:
     bench = good().with_entry("keys", "nixer", repositories=("https://github.com/example/other",))
     assert bench.says(RULE) == (TEMPORARILY, "key-not-for-repository")
+
+
+def test_a_key_for_images_may_not_speak_for_a_receipt() -> None:
+    assert good().with_entry("keys", "nixer", for_=(Purpose.IMAGES,)).says(RULE) == (
+        TEMPORARILY,
+        "key-not-for-receipts",
+    )
+    assert good().with_entry("keys", "nixer", for_=tuple(Purpose)).says(RULE) == (PASSED, "holds")
+
+
+OTHER = "https://github.com/example/other"
+CONTRADICTION = (TEMPORARILY, "origin-contradicts-receipt")
+
+
+@pytest.mark.parametrize(
+    ("origin", "expected"),
+    [
+        (Origin(REPOSITORY, "a" * 40), (PASSED, "holds")),
+        (Origin(REPOSITORY, ""), (PASSED, "holds")),
+        (Origin(REPOSITORY, "b" * 40), CONTRADICTION),
+        (Origin(OTHER, "a" * 40), CONTRADICTION),
+        (Origin(OTHER, ""), CONTRADICTION),
+        (Origin(REPOSITORY, "a" * 12), CONTRADICTION),
+    ],
+    ids=["its source", "no revision", "another revision", "another repository", "both", "part of a revision"],
+)
+def test_a_certificate_from_another_source_than_the_receipts_speaks_against_it(
+    origin: Origin, expected: tuple[VerdictClass, str]
+) -> None:
+    bench = good().with_entry("keys", "nixer", repositories=(REPOSITORY, OTHER))
+    assert bench.with_signatures(Signatures(keys=("nixer",), origin=origin)).says(RULE) == expected
+
+
+def test_a_receipt_that_its_own_certificate_contradicts_harms_no_authentic_one() -> None:
+    """Whoever else may call a shared workflow could otherwise reject our builds for good."""
+    bench = good()
+    lie = changed(bench.receipt, {"artifact": artifact("nix", b"other")})
+    signed = changed(attested(lie, "nixer"), {"signatures": Signatures(keys=("nixer",), origin=Origin(OTHER, ""))})
+    found = bench.with_bundle(receipts=(signed, *bench.bundle.receipts), witnesses=(*bench.bundle.witnesses, signed))
+    assert found.says(RULE) == (PASSED, "holds")
+    assert found.says("rebuild_agrees") == (PASSED, "holds")
+    assert found.verdict().subject == bench.verdict().subject
 
 
 @pytest.mark.parametrize(

@@ -121,6 +121,15 @@ def test_a_member_that_the_cache_does_not_have_is_missing(kind: str) -> None:
     assert bench.says(CLOSURE) == (TEMPORARILY, "member-missing")
 
 
+@pytest.mark.parametrize("state", [ReadState.UNREADABLE, ReadState.UNAUTHORISED, ReadState.RATE_LIMITED])
+def test_an_image_whose_registry_does_not_answer_is_not_called_missing(state: ReadState) -> None:
+    index = good("oci").readings[0].model_copy(update={"state": state, "digest": "", "size": 0})
+    bench = good("oci").with_readings(index)
+    assert bench.says(CLOSURE) == (PASSED, "holds")
+    assert "1 could not be read" in bench.finding(CLOSURE).message
+    assert bench.verdict().verdict is CANNOT
+
+
 def without(bench: Bench, member: str) -> Bench:
     """The inspection without the readings of ``member``."""
     return bench.with_readings(*(reading for reading in bench.readings if member not in reading.member))

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flywheel_assets.catalog.models import Audience, Claim, Role
+from flywheel_assets.catalog.models import Audience, Claim, Purpose, Role
 from flywheel_assets.domain.builds import Trigger, TriggerEvent, ValidationResult
 from flywheel_assets.domain.digests import GitRevision, Sha256
-from flywheel_assets.domain.evidence import AttestedReceipt, ChannelHead, EvidenceBundle, Signatures
+from flywheel_assets.domain.evidence import AttestedReceipt, ChannelHead, EvidenceBundle, Origin, Signatures
 from flywheel_assets.domain.inspections import ReadState
 from flywheel_assets.domain.verdicts import VerdictClass
 from flywheel_assets_tests.gate.cases import (
@@ -49,6 +49,11 @@ def _conflict(bench: Bench) -> Bench:
     return bench.with_bundle(receipts=(*bench.bundle.receipts, other))
 
 
+def _from_elsewhere(*keys: str) -> Signatures:
+    """Keyless signatures by a workflow that was called from another repository."""
+    return Signatures(keys=keys, origin=Origin(ELSEWHERE, "a" * 40))
+
+
 def newer(bench: Bench) -> Bench:
     head = ChannelHead(build=OTHER_KEY, revision=GitRevision("b" * 40), committed_at=STARTED)
     return bench.with_bundle(channel=head)
@@ -79,6 +84,8 @@ AGAINST: dict[str, Change] = {
 BREAKS: dict[str, Change] = AGAINST | {
     "unsigned": lambda b: b.with_signatures(Signatures()),
     "signed by a stranger": lambda b: b.with_signatures(STRANGER),
+    "signed by a run of another source": lambda b: b.with_signatures(_from_elsewhere(b.builder)),
+    "signed by a signer of images": lambda b: b.with_entry("keys", b.builder, for_=(Purpose.IMAGES,)),
     "a body that is empty last": lambda b: _bad_after(b, state=ReadState.EMPTY, digest="", size=0),
     "a member that is absent last": lambda b: _bad_after(b, state=ReadState.ABSENT, digest="", size=0),
     "nothing read": lambda b: b.with_bundle(inspections=()),
@@ -94,6 +101,14 @@ BREAKS: dict[str, Change] = AGAINST | {
     "undocumented": lambda b: b.with_output(clean_because=None),
     "three builders wanted": lambda b: b.with_output(builders_that_must_agree=3),
     "damage": lambda b: b.with_bundle(damaged=("Evidence is gone.",)),
+}
+
+
+NOBODYS_WORD = {
+    "unsigned",
+    "signed by a stranger",
+    "signed by a run of another source",
+    "signed by a signer of images",
 }
 
 
@@ -294,6 +309,7 @@ UNTRUSTED = st.sampled_from(
         Signatures(unknown=("f" * 64,), invalid=("platform",)),
     ]
 )
+ELSEWHERES = st.just(_from_elsewhere("nixer", "docker", "platform"))
 
 
 @st.composite
@@ -311,14 +327,14 @@ def untrusted_receipts(draw: st.DrawFn, bench: Bench) -> AttestedReceipt:
     )
     made = artifact(draw(st.sampled_from(KINDS)), draw(st.sampled_from([None, b"other"])))
     receipt = changed(bench.receipt, {"run": run, "artifact": made})
-    return changed(attested(receipt), {"signatures": draw(UNTRUSTED)})
+    return changed(attested(receipt), {"signatures": draw(UNTRUSTED | ELSEWHERES)})
 
 
 @given(st.data(), BENCHES, st.sampled_from(sorted(BREAKS)) | st.none())
 def test_unauthenticated_evidence_never_changes_the_verdict(
     data: st.DataObject, bench: Bench, broken: str | None
 ) -> None:
-    whole = broken not in {"unsigned", "signed by a stranger"}  # there the last receipt is the one that is explained
+    whole = broken not in NOBODYS_WORD  # there the last receipt is the one that is explained
     bench = BREAKS[broken](bench) if broken else bench
     before = bench.verdict()
     for field in ("receipts", "witnesses", "dependencies"):

@@ -19,7 +19,7 @@ HERE = Path(__file__).parent
 
 
 # Expressions whose codes are found where they are returned or listed.
-_ELSEWHERE = {"why_not_trusted(keys[0], receipt, attested.arrived_at)", "_NOT_READ[reading.state]"}
+_ELSEWHERE = {"why_not_trusted(keys[0], receipt, signatures.origin, attested.arrived_at)", "_NOT_READ[reading.state]"}
 
 
 class Codes(ast.NodeVisitor):

@@ -8,12 +8,13 @@ from flywheel_assets.catalog.models import ArtifactType, Audience, Claim
 from flywheel_assets.domain.artifacts import OciImage
 from flywheel_assets.domain.builds import Validation, ValidationResult
 from flywheel_assets.domain.digests import Sha256
-from flywheel_assets.domain.evidence import Signatures
+from flywheel_assets.domain.evidence import Origin, Signatures
 from flywheel_assets_tests.gate.cases import (
     CANNOT,
     KINDS,
     PASSED,
     PERMANENTLY,
+    REPOSITORY,
     TEMPORARILY,
     WAITING,
     Bench,
@@ -81,6 +82,21 @@ def test_a_failure_counts_from_a_signer_whose_passes_would_not() -> None:
 @pytest.mark.parametrize("keys", [(), ("stranger",), ("docker",)])
 def test_a_failure_by_someone_who_may_not_speak_for_the_run_does_not_count(keys: tuple[str, ...]) -> None:
     assert with_test(good(), "smoke", BAD, *keys).says(RULE) == (PASSED, "holds")
+
+
+def test_a_failure_is_heard_from_a_later_run_of_a_keyless_signer_and_a_pass_is_not() -> None:
+    signed = Signatures(keys=("platform",), origin=Origin(REPOSITORY, "b" * 40))
+    for result, expected in ((BAD, FAILED), (OK, (WAITING, "validation-missing"))):
+        bench = good()
+        test = attested_test(bench.receipt.artifact.digest, "smoke", result, signed)
+        assert bench.with_bundle(tests=(test,)).says(RULE) == expected
+
+
+def test_a_pass_by_a_keyless_signer_in_a_run_of_the_same_source_counts() -> None:
+    bench = good()
+    signed = Signatures(keys=("platform",), origin=Origin(REPOSITORY, "a" * 40))
+    test = attested_test(bench.receipt.artifact.digest, "smoke", OK, signed)
+    assert bench.with_bundle(tests=(test,)).says(RULE) == (PASSED, "holds")
 
 
 def test_a_failure_of_another_artifact_does_not_count() -> None:

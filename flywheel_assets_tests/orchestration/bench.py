@@ -205,6 +205,15 @@ class Bench:
         digest = [e.evidence for e in entries if e.kind == VERDICT and e.subject == partition][-1].hex
         (self.settings.home / "evidence" / "blobs" / "sha256" / digest[:2] / digest).write_bytes(b"{}")
 
+    def take_name(self, output: str, partition: str) -> Path:
+        """Put something else where the durable cache would name a build; returns the file."""
+        (receipt,) = assemble(self.flywheel, output, BuildKey.parse(partition)).receipts
+        name = f"{store_path_hash(receipt.receipt.artifact.name)}.narinfo"
+        durable = self.settings.home / "surfaces" / "durable-nix"
+        durable.mkdir(parents=True, exist_ok=True)
+        (durable / name).write_text("StorePath: of another\n", "utf-8")
+        return durable / name
+
     def nar_of(self, output: str, partition: str) -> Path:
         """The file in the cache that holds the root of a build."""
         (receipt,) = assemble(self.flywheel, output, BuildKey.parse(partition)).receipts

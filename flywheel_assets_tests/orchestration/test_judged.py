@@ -6,7 +6,10 @@ import dagster as dg
 import pytest
 
 from flywheel_assets.orchestration.keys import JUDGES_TAG, REREAD_TAG, asset_key
+from flywheel_assets.orchestration.metadata import publication_metadata
+from flywheel_assets.promotion.ledger import assemble
 from flywheel_assets_tests.orchestration.bench import ENTRY, JUDGED, PUBLISHED, VALIDATED, Bench, bench, deliver, key
+from flywheel_assets_tests.promotion.installation import publication_of, published, sample_catalogue
 
 GOOD, PULL_REQUEST, DIRTY = key(14402201001), key(14402201002), key(14402201003)
 LAST = key(14402201008)
@@ -70,6 +73,42 @@ def test_a_publication_says_where_it_came_from_and_how_to_verify_it(tide_clocks:
     assert shown["builder"].value == "tinyland-nix"
     assert "flywheel verify" in str(shown["verify"].value)
     assert "harbor-tools" in str(shown["publication_path"].value)
+
+
+def test_a_publication_that_was_only_observed_names_its_signers_and_no_command_that_must_fail(tmp_path: Path) -> None:
+    with bench(tmp_path, "14402201902-runner-dashboard-image", "14402201902-trivy-scan") as opened:
+        assert all(run.success for run in opened.settle())
+        shown = opened.latest(PUBLISHED, "runner-dashboard-image", key(14402201902, "linux-amd64")).metadata
+        signers = opened.flywheel.output("runner-dashboard-image").publication.signers  # type: ignore[union-attr]
+        assert "verify" not in shown
+        assert ("signed_by" in shown) is bool(signers)
+
+
+def test_what_an_observed_publication_says_of_its_signers() -> None:
+    observed = publication_of("runner-dashboard-image")
+    output = sample_catalogue().outputs["runner-dashboard-image"]
+    assert output.publication
+    signed = output.publication.model_copy(update={"signers": ("ours-keyless", "ours-by-key")})
+    receipt = assemble(published().open(), observed.output, observed.build).receipts[0].receipt
+    for target, expected in ((signed, {"signed_by": "ours-keyless, ours-by-key"}), (output.publication, {})):
+        shown = publication_metadata(observed, (), receipt, output.model_copy(update={"publication": target}))
+        assert {name: shown[name].value for name in ("signed_by", "verify") if name in shown} == expected
+
+
+def test_a_publication_that_failed_says_why_with_its_type_and_no_chain_of_causes(tide_clocks: Bench) -> None:
+    tide_clocks.take_name("tide-clock", GOOD)
+    result = tide_clocks.materialize("tide-clock", GOOD, PUBLISHED)
+    (failed,) = [event.step_failure_data for event in result.all_events if event.is_step_failure]
+    assert failed.user_failure_data
+    assert failed.user_failure_data.metadata["error"].value == "NameTakenError"
+    assert failed.error
+    assert failed.error.cause is None
+    refused = tide_clocks.materialize("tide-clock", DIRTY, PUBLISHED)
+    (failed,) = [event.step_failure_data for event in refused.all_events if event.is_step_failure]
+    assert failed.user_failure_data
+    assert failed.user_failure_data.metadata["reason"].value == "tree-dirty"
+    assert failed.error
+    assert failed.error.cause is None
 
 
 def test_a_range_is_judged_build_by_build(tide_clocks: Bench) -> None:

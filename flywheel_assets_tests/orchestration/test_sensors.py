@@ -16,7 +16,7 @@ from flywheel_assets.promotion.publishing import promote
 from flywheel_assets_tests.orchestration.bench import PUBLISHED, VALIDATED, Bench, bench, deliver, key
 from flywheel_assets_tests.orchestration.conftest import TIDE_CLOCKS
 
-GOOD, UNPROVEN = key(14402201001), key(14402201004)
+GOOD, UNPROVEN, OLDER = key(14402201001), key(14402201004), key(14402201006)
 
 
 @pytest.fixture
@@ -196,21 +196,31 @@ def test_a_run_that_fails_is_asked_for_a_few_times_and_then_on_the_next_day(
     assert [run.success for run in one.reconcile()] == [True]
 
 
-def test_a_promotion_that_fails_again_and_again_does_not_hold_up_the_next_build(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    older = key(14402201006)
-
-    def fail_for_the_first(flywheel: object, output: str, build: BuildKey) -> object:
-        if str(build) == GOOD:
-            raise FlywheelError("The surface takes everything but this.")
-        return promote(flywheel, output, build)  # type: ignore[arg-type]
-
-    monkeypatch.setattr("flywheel_assets.orchestration.assets.promote", fail_for_the_first)
-    with bench(tmp_path, "14402201001-tide-clock", "14402201006-tide-clock") as opened:
+def test_a_promotion_that_fails_again_and_again_does_not_hold_up_a_build_of_newer_source(tmp_path: Path) -> None:
+    with bench(tmp_path, "14402201006-tide-clock") as opened:
+        opened.ask()
+        opened.take_name("tide-clock", OLDER)
         runs = opened.settle()
         assert [run.success for run in runs].count(False) == wants.ATTEMPTS
-        assert opened.materialized(PUBLISHED, "tide-clock") == {older}
+        deliver(tmp_path, "14402201001-tide-clock")
+        opened.settle()
+        assert opened.materialized(PUBLISHED, "tide-clock") == {GOOD}
+
+
+def test_a_build_of_older_source_does_not_go_out_while_the_newest_one_failed_to(tmp_path: Path) -> None:
+    with bench(tmp_path, "14402201001-tide-clock", "14402201006-tide-clock") as opened:
+        opened.ask()
+        name = opened.take_name("tide-clock", GOOD)
+        opened.reconcile()
+        opened.settle()
+        assert opened.materialized(PUBLISHED, "tide-clock") == set()
+        assert opened.row("tide-clock", OLDER).reason == "newer-build-goes-first"
+        name.unlink()
+        opened.day = 1
+        opened.reconcile()
+        opened.settle()
+        assert opened.materialized(PUBLISHED, "tide-clock") == {GOOD}
+        assert opened.row("tide-clock", OLDER).reason == "older-than-channel"
 
 
 def test_a_burst_of_builds_of_one_output_is_one_run_over_a_range(tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flywheel_assets.adapters.http.credentials import Credentials, Secret
-from flywheel_assets.adapters.http.places import EVERYWHERE
 from flywheel_assets.adapters.oci.documents import OCI_INDEX
 from flywheel_assets.adapters.oci.registry import Registry
 from flywheel_assets.domain.digests import BlobDigest
@@ -70,7 +69,7 @@ def network(
             shutil.copy(path, web.folder / "bazel" / kind / path.name)
     for name in STAGED:
         push(skopeo, SAMPLE / "oci-staging/tinyland-inc" / name, f"{staging}/tinyland-inc/{name}")
-    push(skopeo, SAMPLE / "ghcr/tinyland-inc/runner-dashboard", f"{ghcr}/tinyland-inc/runner-dashboard")
+    push(skopeo, SAMPLE / "ghcr/tinyland-inc/runner-dashboard", f"{ghcr}/tinyland-inc/runner-dashboard", realm)
     home.mkdir(parents=True)
     (home / "password").write_text(PASSWORD)
     overlay = home / "overlay.yaml"
@@ -90,23 +89,23 @@ def network(
     return Networked(home, overlay, ghcr, durable)
 
 
-def push(skopeo: Path, layout: Path, target: str) -> None:
+def push(skopeo: Path, layout: Path, target: str, *realms: str) -> None:
     """Every tag of a layout, as the tool that platforms use pushes it; what refers to an image as its workflow does."""
     for entry in json.loads((layout / "index.json").read_bytes())["manifests"]:
         tag = entry["annotations"]["org.opencontainers.image.ref.name"]
         if tag.startswith("sha256-"):
-            push_referrers(layout, target, tag, entry["digest"])
+            push_referrers(layout, target, realms, tag, entry["digest"])
             continue
         command = [str(skopeo), "--insecure-policy", "copy", "--all", "--preserve-digests", "--quiet"]
         command += ["--dest-tls-verify=false", f"--dest-creds={USER}:{PASSWORD}"]
         subprocess.run([*command, f"oci:{layout}:{tag}", f"docker://{target}:{tag}"], check=True, timeout=100)
 
 
-def push_referrers(layout: Path, target: str, tag: str, index: str) -> None:
+def push_referrers(layout: Path, target: str, realms: tuple[str, ...], tag: str, index: str) -> None:
     """The skopeo of Debian refuses an index of artifacts."""
     host, _, name = target.partition("/")
     credentials = Credentials(user=USER, password=Secret(PASSWORD))
-    repository = Registry(f"http://{host}", credentials, EVERYWHERE).repository(name)
+    repository = Registry(f"http://{host}", credentials, realms).repository(name)
 
     def blob(digest: str) -> bytes:
         return (layout / "blobs/sha256" / digest.removeprefix("sha256:")).read_bytes()

@@ -20,6 +20,7 @@ from flywheel_assets_tests.adapters.signatures.make_vectors import BUNDLES, TAMP
 from flywheel_assets_tests.adapters.signatures.miniature import (
     FOREIGN,
     ISSUER,
+    REPOSITORY,
     SUBJECT,
     Person,
     bundle,
@@ -36,6 +37,7 @@ from flywheel_assets_tests.promotion.installation import (
 )
 
 RECEIPT = "14402201001-tide-clock.json"
+OTHER = {"repository": REPOSITORY, "revision": "f" * 40}
 STRANGER = "https://github.com/stranger/x/.github/workflows/x.yml@refs/heads/main"
 
 
@@ -61,7 +63,14 @@ def statement() -> bytes:
 
 
 def wrapped(who: Person | None = None, **changes: Any) -> dict[str, Any]:
-    return {**bundle(statement(), who), **changes}
+    return {**bundle(statement(), who or but(**source())), **changes}
+
+
+def source() -> dict[str, str]:
+    """What the receipt says that it was built from."""
+    said = json.loads(statement())["predicate"]["buildDefinition"]
+    (built,) = (each for each in said["resolvedDependencies"] if each["name"] == "source")
+    return {"repository": said["externalParameters"]["repository"], "revision": built["digest"]["gitCommit"]}
 
 
 def test_a_keyless_receipt_is_evidence_as_it_came_and_is_published_as_provenance() -> None:
@@ -91,15 +100,26 @@ def test_a_receipt_bundled_by_a_key_is_that_keys() -> None:
     [
         (but(subject=STRANGER), "key-untrusted", f"does not hold: {STRANGER} ({ISSUER})"),
         (but(issuer="https://gitlab.example"), "key-untrusted", f"does not hold: {SUBJECT} (https://gitlab.example)"),
+        (but(**OTHER), "origin-contradicts-receipt", f"for a run of {REPOSITORY} at {'f' * 40}, and"),
         (but(issued_by=FOREIGN), "signature-invalid", "the signature by tinyland-nix does not verify"),
     ],
-    ids=["another identity", "another issuer", "a foreign CA"],
+    ids=["another identity", "another issuer", "another source", "a foreign CA"],
 )
 def test_a_receipt_by_somebody_else_is_nobodys_word(who: Person, reason: str, said: str) -> None:
     _, flywheel = delivered(json.dumps(wrapped(who)).encode(), keyless())
     worst = judge(flywheel, "tide-clock", CLOCK).verdict.worst
     assert worst.reason == reason
     assert said in worst.message
+
+
+def test_a_receipt_that_its_certificate_contradicts_says_nothing_against_the_true_one_that_comes_later() -> None:
+    memory, flywheel = delivered(json.dumps(wrapped(but(**OTHER))).encode(), keyless())
+    refused = judge(flywheel, "tide-clock", CLOCK)
+    assert refused.verdict.worst.reason == "origin-contradicts-receipt"
+    assert refused.recorded.vsa is None, "nothing is signed against an artifact on a liar's word"
+    memory.inbox.documents["later.sigstore.json"] = json.dumps(wrapped()).encode()
+    take_in(flywheel)
+    assert judge(flywheel, "tide-clock", CLOCK).verdict.publishable
 
 
 @pytest.mark.parametrize("harm", ["flipped-signature", "no-log-entry", "flipped-log-promise"])

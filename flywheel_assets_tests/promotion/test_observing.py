@@ -1,6 +1,7 @@
 """Observing: what another workflow published is recorded once all that the catalogue asks for lies beside it."""
 
 import json
+from base64 import b64decode
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 
 from flywheel_assets.adapters.signatures.annotations import LOG_ENTRY
 from flywheel_assets.adapters.signatures.verifier import SignatureVerifier
-from flywheel_assets.catalog.models import Catalogue
+from flywheel_assets.catalog.models import Catalogue, Purpose
 from flywheel_assets.domain.digests import EvidenceDigest, Sha256
 from flywheel_assets.domain.envelopes import COSIGN_SIGNATURE
 from flywheel_assets.domain.errors import ReadBackError
@@ -141,7 +142,7 @@ def test_an_observed_image_without_provenance_by_a_trusted_signer_is_not_recorde
 def asking(*attestations: str, **signer: Any) -> Catalogue:
     """The sample's catalogue, in which the workflow must have signed the image and attested these."""
     catalogue = sample_catalogue()
-    changed = {"public_key": None, "issuer": ISSUER, "identity": SUBJECT, **signer}
+    changed = {"public_key": None, "issuer": ISSUER, "identity": SUBJECT, "for_": (Purpose.IMAGES,), **signer}
     keys = {**catalogue.keys, "workflow": catalogue.keys["image-workflow"].model_copy(update=changed)}
     output = catalogue.outputs[OUTPUT]
     assert output.publication is not None
@@ -150,17 +151,21 @@ def asking(*attestations: str, **signer: Any) -> Catalogue:
     return catalogue.model_copy(update={"keys": keys, "outputs": outputs, "trust_root": trusted_root()})
 
 
+BY = but(**SOURCE)
+"""The workflow, in a run of the receipt's own source."""
+
+
 def bundled(made: dict[str, Any]) -> Attached:
     return Attached(data=json.dumps(made).encode(), form=Form.BUNDLE)
 
 
-def image_signature(digest: str = IMAGE.hex, who: Person | None = None) -> Attached:
+def image_signature(digest: str = IMAGE.hex, who: Person = BY) -> Attached:
     payload = simple_signing(f"sha256:{digest}")
     return Attached(data=payload, form=Form.SIMPLE_SIGNING, annotations=signature_annotations(payload, who))
 
 
-def scan(digest: str = IMAGE.hex, who: Person | None = None, predicate_type: str = SCAN) -> Attached:
-    return bundled(bundle(statement(predicate_type, {}, digest), who))
+def scan(digest: str = IMAGE.hex, who: Person = BY, predicate_type: str = SCAN, **predicate: Any) -> Attached:
+    return bundled(bundle(statement(predicate_type, predicate, digest), who))
 
 
 def promoted(catalogue: Catalogue, *proofs: Attached, provenance: Attached | None = None) -> tuple[Memory, Publication]:
@@ -186,8 +191,8 @@ def test_signature_and_attestations_are_recorded_with_the_provenance() -> None:
 
 SIGNATURES = {
     "simple signing": image_signature,
-    "statement in a bundle": lambda: bundled(bundle(statement(COSIGN_SIGN_V1, {}, IMAGE.hex))),
-    "bare signature in a bundle": lambda: bundled(message_bundle(bytes.fromhex(IMAGE.hex))),
+    "statement in a bundle": lambda: bundled(bundle(statement(COSIGN_SIGN_V1, {}, IMAGE.hex), BY)),
+    "bare signature in a bundle": lambda: bundled(message_bundle(bytes.fromhex(IMAGE.hex), BY)),
 }
 
 
@@ -209,7 +214,7 @@ def test_a_signature_by_a_key_counts_like_a_keyless_one() -> None:
 def test_an_attestation_of_cosigns_first_format_counts() -> None:
     payload = statement(SCAN, {}, IMAGE.hex)
     envelope = envelope_of(payload)
-    attested = Attached(data=json.dumps(envelope).encode(), annotations=attestation_annotations(envelope, payload))
+    attested = Attached(data=json.dumps(envelope).encode(), annotations=attestation_annotations(envelope, payload, BY))
     assert len(promoted(asking(SCAN), image_signature(), attested)[1].proofs) == 3
 
 
@@ -255,8 +260,8 @@ STRANGER = but(subject="https://github.com/stranger/x/.github/workflows/x.yml@re
         ((image_signature(OTHER), scan(OTHER)), [NO_SIGNATURE, NO_SCAN]),
         ((image_signature(who=STRANGER), scan(who=STRANGER)), [NO_SIGNATURE, NO_SCAN]),
         ((image_signature(), scan(predicate_type=SBOM)), [NO_SCAN]),
-        ((scan(), bundled(bundle(statement(COSIGN_SIGN_V1, {}, OTHER)))), [NO_SIGNATURE]),
-        ((scan(), bundled(message_bundle(bytes.fromhex(OTHER)))), [NO_SIGNATURE]),
+        ((scan(), bundled(bundle(statement(COSIGN_SIGN_V1, {}, OTHER), BY))), [NO_SIGNATURE]),
+        ((scan(), bundled(message_bundle(bytes.fromhex(OTHER), BY))), [NO_SIGNATURE]),
         ((scan(), Attached(data=b"{}", form=Form.SIMPLE_SIGNING)), [NO_SIGNATURE]),
     ],
 )
@@ -280,8 +285,12 @@ def test_what_claims_to_be_by_a_signer_and_is_not_says_why() -> None:
 
 @pytest.mark.parametrize(
     "trust",
-    [{"repositories": ("https://github.com/other/x",)}, {"builders": ("other",)}],
-    ids=["repository", "builder"],
+    [
+        {"repositories": ("https://github.com/other/x",)},
+        {"builders": ("other",)},
+        {"for_": (Purpose.RECEIPTS,)},
+    ],
+    ids=["repository", "builder", "receipts only"],
 )
 def test_a_signer_who_may_not_speak_for_the_build_does_not_count(trust: dict[str, Any]) -> None:
     assert NO_SIGNATURE in refusal(asking(**trust), image_signature())
@@ -291,6 +300,61 @@ def test_a_trusted_key_that_is_none_of_the_signers_does_not_count() -> None:
     catalogue = asking()
     keys = {**catalogue.keys, "another": catalogue.keys["workflow"], "workflow": catalogue.keys["image-workflow"]}
     assert NO_SIGNATURE in refusal(catalogue.model_copy(update={"keys": keys}), image_signature())
+
+
+@pytest.mark.parametrize(
+    "elsewhere",
+    [{"revision": "f" * 40}, {"repository": "https://github.com/example/tools"}],
+    ids=["another revision", "another repository"],
+)
+def test_what_a_shared_workflow_signed_for_another_source_does_not_count(elsewhere: dict[str, str]) -> None:
+    who = but(**{**SOURCE, **elsewhere})
+    repositories = (SOURCE["repository"], "https://github.com/example/tools")
+    said = refusal(asking(SCAN, repositories=repositories), image_signature(who=who), scan(who=who))
+    assert NO_SIGNATURE in said
+    assert NO_SCAN in said
+
+
+def test_a_receipt_that_its_own_certificate_contradicts_is_no_provenance() -> None:
+    """The attack on a shared workflow: called from elsewhere, it signs a receipt in our name."""
+    payload = b64decode(json.loads(in_memory(OWN).inbox.documents[OWN])["payload"])
+    both = asking(for_=tuple(Purpose))
+    promoted(both, image_signature(), provenance=bundled(bundle(payload, BY)))
+    forged = bundled(bundle(payload, but(**{**SOURCE, "revision": "f" * 40})))
+    assert "carries no provenance by a signer" in refusal(both, image_signature(), provenance=forged)
+
+
+def test_a_key_for_images_only_gives_no_provenance() -> None:
+    payload = b64decode(json.loads(in_memory(OWN).inbox.documents[OWN])["payload"])
+    said = refusal(asking(), image_signature(), provenance=bundled(bundle(payload, BY)))
+    assert "carries no provenance by a signer" in said
+
+
+TESTED = "https://in-toto.io/attestation/test-result/v0.1"
+
+
+@pytest.mark.parametrize(
+    ("results", "counts"),
+    [(["PASSED"], True), (["WARNED"], True), (["FAILED"], False), (["PASSED", "FAILED"], False), ([""], False)],
+)
+def test_an_attested_test_result_counts_where_none_has_failed(results: list[str], counts: bool) -> None:
+    proofs = [scan(predicate_type=TESTED, result=result) for result in results]
+    if counts:
+        assert len(promoted(asking(TESTED), image_signature(), *proofs)[1].proofs) == 3
+    else:
+        sentence = f"carries no attestation {TESTED} by workflow about sha256:{IMAGE.hex} that is free of failures."
+        assert sentence in refusal(asking(TESTED), image_signature(), *proofs)
+
+
+def test_a_failure_that_the_signer_found_in_a_later_run_is_heard() -> None:
+    later = scan(who=but(**{**SOURCE, "revision": "f" * 40}), predicate_type=TESTED, result="FAILED")
+    passed = scan(predicate_type=TESTED, result="PASSED")
+    assert "that is free of failures" in refusal(asking(TESTED), image_signature(), passed, later)
+
+
+def test_of_what_is_no_test_result_only_the_existence_counts() -> None:
+    """As docs/signers.md says."""
+    assert len(promoted(asking(SCAN), image_signature(), scan(result="FAILED"))[1].proofs) == 3
 
 
 # A workflow's own provenance

@@ -7,7 +7,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import obstore
 import pytest
+from obstore.store import S3Store
 
 from flywheel_assets.domain.artifacts import NixClosure, OciImage
 from flywheel_assets.domain.errors import UnauthorisedError
@@ -188,8 +190,7 @@ def everything_verifies_for_a_consumer(
             assert cosign(publication.reference, builder, "verify-attestation", "--type", PROVENANCE)
             assert not cosign(publication.reference, stranger, "verify")
             assert not cosign(publication.reference, key, "verify-attestation", "--type", PROVENANCE)
-    if place.durable.startswith("http"):
-        nix_takes_the_closure_with_the_release_key_alone(place, flywheel, tmp_path, peer_path)
+    nix_takes_the_closure_with_the_release_key_alone(place, flywheel, tmp_path, peer_path)
 
 
 def nix_takes_the_closure_with_the_release_key_alone(
@@ -199,11 +200,23 @@ def nix_takes_the_closure_with_the_release_key_alone(
     assert isinstance(closure, NixClosure)
     trusted = (place.home / "keys/release.nix.pub").read_text().strip()
     stranger = f"{trusted.partition(':')[0]}:{'A' * 43}="
+    durable = place.durable if place.durable.startswith("http") else copy_of_bucket(place.durable, tmp_path / "bucket")
     for number, (public_key, taken) in enumerate([(trusted, True), (stranger, False)]):
         nix = nix_in(tmp_path / f"nix-{number}", peer_path("nix"))
         options = ("--option", "trusted-public-keys", public_key)
-        done = nix("copy", "--from", place.durable, *options, closure.root)
+        done = nix("copy", "--from", durable, *options, closure.root)
         assert (done.returncode == 0) is taken, done.stderr
+
+
+def copy_of_bucket(url: str, folder: Path) -> str:
+    """All objects as files, and their URL: the Nix of Debian is built without S3."""
+    store = S3Store.from_url(url)
+    names = [str(entry["path"]) for entries in obstore.list(store) for entry in entries]
+    assert any(name.endswith(".narinfo") for name in names)
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(bytes(obstore.get(store, name).bytes()))
+    return f"file://{folder}"
 
 
 @pytest.fixture
@@ -249,13 +262,25 @@ def test_one_flipped_byte_on_the_servers_is_refused_by_each_verifier(
     assert isinstance(closure, NixClosure)
     narinfo = nginx.folder / "durable" / f"{store_path_hash(closure.root)}.narinfo"
     text = narinfo.read_text()
+    nar = nginx.folder / "durable" / text.partition("\nURL: ")[2].partition("\n")[0]
+    trusted = (on_its_own.home / "keys/release.nix.pub").read_text().strip()
+
+    def nix_takes_it(store: str) -> tuple[bool, str]:
+        nix = nix_in(tmp_path / store, peer_path("nix"))
+        done = nix("copy", "--from", on_its_own.durable, "--option", "trusted-public-keys", trusted, closure.root)
+        return done.returncode == 0, done.stderr
+
+    data = nar.read_bytes()
+    for at in (len(data) // 2, len(data) - 5):
+        nar.write_bytes(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
+        assert not nix_takes_it(f"nix-byte-{at}")[0]
+    nar.write_bytes(data)
+    assert nix_takes_it("nix-whole")[0]
     at = text.index("Sig: ") + 30
     narinfo.write_text(f"{text[:at]}{'B' if text[at] == 'A' else 'A'}{text[at + 1 :]}")
-    nix = nix_in(tmp_path / "nix", peer_path("nix"))
-    trusted = (on_its_own.home / "keys/release.nix.pub").read_text().strip()
-    done = nix("copy", "--from", on_its_own.durable, "--option", "trusted-public-keys", trusted, closure.root)
-    assert done.returncode != 0
-    assert "signature" in done.stderr
+    taken, said = nix_takes_it("nix-signature")
+    assert not taken
+    assert "signature" in said
 
 
 def _flip_signed(path: Path) -> bool:

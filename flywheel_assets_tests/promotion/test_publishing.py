@@ -83,6 +83,7 @@ def test_the_steps_come_in_their_order_and_the_record_is_the_last(memory: Memory
     wanted = {"claim", *STEPS, f"append {PUBLICATION}"}
     assert [step for step in said if step in wanted] == ["claim", *STEPS, f"append {PUBLICATION}"]
     assert said.index("slot") > said.index("copy"), "nothing is signed for what could not be copied"
+    assert [proof.name for proof in nix.demanded] == ["provenance", "vsa"], "all that was attached must read back"
 
 
 def test_a_promotion_records_what_was_published_with_who_answers_for_it(memory: Memory, nix: FakeSurface) -> None:

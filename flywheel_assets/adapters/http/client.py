@@ -10,7 +10,7 @@ from urllib.parse import SplitResult
 
 from flywheel_assets.adapters.http.credentials import ANONYMOUS, Credentials
 from flywheel_assets.adapters.http.heads import HEAD_END, Head, parsed, written
-from flywheel_assets.adapters.http.places import Places, authority, shown
+from flywheel_assets.adapters.http.places import Places, authority, is_public, shown
 from flywheel_assets.adapters.http.response import Response
 from flywheel_assets.adapters.http.wire import (
     CertificateRefusedError,
@@ -75,7 +75,7 @@ class HttpClient:
         ``target`` is a name below the base, a path on its host, or an absolute URL of an allowed place. A body that
         is no bytes needs its ``length``. ``authorization`` is shown to the surface's own origin alone. GET and HEAD
         ``follow`` redirects to allowed places. Raises UnreadableError when the server cannot be reached or does
-        not keep to HTTP, LedAstrayError when it leads elsewhere.
+        not keep to HTTP, LedAstrayError when it leads elsewhere, UsageError for a credential that would be readable.
         """
         url = self.places.resolve(target)
         if length is None and (body is not None or method in _WITH_BODY):
@@ -117,6 +117,7 @@ class HttpClient:
 
     def _exchange(self, connection: Connection, place: Place, request: "_Request") -> Response:
         try:
+            self._demand_secrecy(connection, request)
             is_whole = connection.send(request.head, request.pieces())
             head = _answered(connection, request.method, is_whole=is_whole)
         except BaseException:
@@ -138,10 +139,16 @@ class HttpClient:
     def _authorization(self, url: SplitResult, given: str | None) -> str | None:
         if given is None or not self.places.is_home(url):
             return None
-        value = self.credentials.authorization(self.places.home[0]) if given is OWN else given
-        if value is not None and url.scheme == "http" and not self.places.is_private:
-            raise UsageError(f"{self.base} is public and not https, so no credential is sent there. Use https.")
-        return value
+        return self.credentials.authorization(self.places.home[0]) if given is OWN else given
+
+    def _demand_secrecy(self, connection: Connection, request: "_Request") -> None:
+        """A credential goes over https, or to a private address: of this very connection, not of the next lookup."""
+        if not request.is_readable_secret or not is_public(connection.address):
+            return
+        problem, remedy = "is public and not https, so no credential is sent there", "Use https."
+        if self.places.is_home(request.place):
+            raise UsageError(f"{self.base} {problem}. {remedy}")
+        raise LedAstrayError(self.base, shown(request.url), problem, remedy)
 
     def _taken(self, place: Place) -> Connection | None:
         idle = self._idle[place]
@@ -179,11 +186,12 @@ class _Request:
     """What is sent; only a repeatable one more than once."""
 
     def __init__(self, method: str, url: SplitResult, headers: Mapping[str, str], body: Body | None) -> None:
-        self.method, self.url = method, url.geturl()
+        self.method, self.place, self.url = method, url, url.geturl()
         self._body = body
         path = (url.path or "/") + (f"?{url.query}" if url.query else "")
         self.head = written(method, url, path, headers)
         self._length = int(headers.get("Content-Length", 0))
+        self.is_readable_secret = url.scheme == "http" and "Authorization" in headers
         self.is_repeatable = method in _IDEMPOTENT and (body is None or isinstance(body, bytes))
 
     def pieces(self) -> Iterator[Octets]:

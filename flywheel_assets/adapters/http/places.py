@@ -8,7 +8,7 @@ import ipaddress
 import re
 import socket
 from collections.abc import Collection
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 from flywheel_assets.domain.errors import LedAstrayError, UnreadableError, UsageError, printable
@@ -44,6 +44,7 @@ class Places:
         if not is_url or "@" in parts.netloc or parts.query or parts.fragment:
             raise UsageError(f"{problem}: write https://host/path, without user.")
         self.scheme, self.origin = parts.scheme, f"{parts.scheme}://{parts.netloc}"
+        self._home_is_public: set[bool] = set()  # of each address that it ever had here
         self._allows_all = tuple(hosts) == EVERYWHERE
         self._allowed = {self.home} if self._allows_all else {self.home, *map(_listed, hosts)}
 
@@ -74,20 +75,31 @@ class Places:
         """Whether ``url`` has the surface's own scheme, host and port: the only ones that see its credential."""
         return url.scheme == self.scheme and authority(url) == self.home
 
+    def is_named(self, url: SplitResult) -> bool:
+        """Whether an operator named the host of ``url``, as the surface's or on its list; not so with EVERYWHERE."""
+        return not self._allows_all or authority(url)[0] == self.home[0]
+
     def addresses(self, host: str, port: int) -> list[Address]:
-        """The addresses to connect to. Raises LedAstrayError for private ones that are not the surface's own."""
+        """The addresses to connect to, looked up once for each connection.
+
+        Raises LedAstrayError for private ones that are not the surface's own, UnreadableError when there are none.
+        """
         found = _looked_up(host, port)
-        if (host, port) == self.home or self.is_private:
+        if (host, port) == self.home:
+            self._home_is_public.update(is_public(address) for _, address in found)
             return found
-        private = [address for _, address in found if not _is_public(address)]
-        if private:
+        private = [address for _, address in found if not is_public(address)]
+        if private and not self.is_private:
             raise self._astray(host, f"has the private address {private[0]}", "Nothing is sent there.")
         return found
 
-    @cached_property
+    @property
     def is_private(self) -> bool:
-        """Whether the surface itself is at private addresses alone. Raises UnreadableError when it has none."""
-        return not any(_is_public(address) for _, address in _looked_up(*self.home))
+        """Whether all that was ever connected to as the surface itself was at private addresses; not before that.
+
+        Its name is not asked once more for this: who answers for it could say another address than before.
+        """
+        return self._home_is_public == {False}
 
     def _astray(self, target: str, problem: str, remedy: str) -> LedAstrayError:
         return LedAstrayError(self.base, shown(target), problem, remedy)
@@ -113,7 +125,8 @@ def _listed(host: str) -> tuple[str, int]:
     return authority(urlsplit(f"https://{host}"))
 
 
-def _is_public(address: str) -> bool:
+def is_public(address: str) -> bool:
+    """Whether anybody on the internet may be at this IP address."""
     found = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(found, ipaddress.IPv6Address):
         # What carries an IPv4 address is as public as that one; of the rest only global unicast is.

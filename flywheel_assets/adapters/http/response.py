@@ -63,18 +63,6 @@ class Response:
                     raise self._too_large(most)
                 yield data
 
-    def readinto(self, view: memoryview) -> int:
-        """Fill ``view`` as far as the body goes; bytes read, 0 at the end. Errors as of ``read``."""
-        filled = 0
-        try:
-            while filled < len(view) and (room := self._room(len(view) - filled)):
-                count = self._connection.take_into(view[filled : filled + room])
-                self._account(count)
-                filled += count
-        except WireError as error:
-            raise self._broken(str(error)) from error
-        return filled
-
     def close(self) -> None:
         """Give the connection back, or close it when there is more to come than is worth reading."""
         if self._is_open and not self._chunked and self._ahead is not None and self._ahead <= _WORTH_READING:

@@ -4,12 +4,15 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import stamina
+import stamina.instrumentation
 
 from flywheel_assets.domain.errors import RateLimitedError, UnreadableError
 
 ATTEMPTS = 5
 PATIENCE_SECONDS = 120.0
 Result = TypeVar("Result")
+# Where structlog is installed, as with Dagster, stamina would tell of each retry on stdout: among a command's JSON.
+stamina.instrumentation.set_on_retry_hooks(())
 
 
 def patiently(call: Callable[[], Result], *, attempts: int = ATTEMPTS) -> Result:

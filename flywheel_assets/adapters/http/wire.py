@@ -20,7 +20,7 @@ _ALERTS = ("CERTIFICATE", "UNKNOWN_CA", "ACCESS_DENIED")
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """Seconds to connect and for one read or write; and what must pass on average once ``grace`` was waited."""
+    """Seconds to connect and for one read or write; and what must pass on average in each ``grace`` of waiting."""
 
     connect: float = 10
     idle: float = 60
@@ -43,13 +43,13 @@ class CertificateRefusedError(WireError):
 class Connection:
     """An open connection: bytes one way, then the other. Not safe for threads.
 
-    Methods raise WireError alone, and the connection is to be closed then. The time is kept over all reads and writes
-    of a request: a server that sends or takes a byte now and then would never run into ``idle``.
+    Methods raise WireError alone, and the connection is to be closed then. The time is kept over reads and writes: a
+    server that sends or takes a byte now and then would never run into ``idle``. ``address`` is whose it is.
     """
 
-    def __init__(self, sock: socket.socket, timeouts: Timeouts) -> None:
+    def __init__(self, sock: socket.socket, timeouts: Timeouts, address: str) -> None:
         sock.settimeout(timeouts.idle)
-        self._sock, self._timeouts = sock, timeouts
+        self._sock, self._timeouts, self.address = sock, timeouts, address
         self._held, self._at = b"", 0  # received, and as far as it was asked for
         self._failure: OSError | None = None  # met while only looking
         self._moved, self._waited = 0, 0.0
@@ -68,7 +68,9 @@ class Connection:
     def send(self, head: bytes, pieces: Iterable[Octets]) -> bool:
         """Send a request. False when the server answered or hung up before it had all; then no other can follow."""
         self._moved, self._waited = 0, 0.0
-        return self._sent(head) and all(self._sent(piece) for piece in pieces)
+        is_whole = self._sent(head) and all(self._sent(piece) for piece in pieces)
+        self._moved, self._waited = 0, 0.0  # the answer has a time of its own
+        return is_whole
 
     def until(self, mark: bytes, most: int) -> bytes:
         """What comes before ``mark``, which is taken too. HungUpError when nothing comes, WireError over ``most``."""
@@ -91,20 +93,6 @@ class Connection:
             self._at += len(piece)
             return piece
         return self._received(min(most, BUFFER))
-
-    def take_into(self, view: memoryview) -> int:
-        """As ``take``, into ``view``; bytes taken."""
-        if self._at < len(self._held):
-            piece = self.take(len(view))
-            view[: len(piece)] = piece
-            return len(piece)
-        began = time.monotonic()
-        try:
-            count = self._sock.recv_into(view)
-        except OSError as error:
-            raise worded(error) from error
-        self._passed(count, began)
-        return count
 
     def _received(self, most: int) -> bytes:
         if self._failure is not None:
@@ -160,9 +148,11 @@ class Connection:
     def _passed(self, count: int, began: float) -> None:
         self._moved += count
         self._waited += time.monotonic() - began
-        beyond = self._waited - self._timeouts.grace
-        if beyond > 0 and self._moved < beyond * self._timeouts.bytes_per_second:
+        if self._waited <= self._timeouts.grace:
+            return
+        if self._moved < self._waited * self._timeouts.bytes_per_second:
             raise WireError(f"less than {self._timeouts.bytes_per_second:,} bytes a second pass")
+        self._moved, self._waited = 0, 0.0  # what passed quickly before buys no slowness later
 
 
 def connected(
@@ -179,7 +169,7 @@ def connected(
         except OSError as error:
             failure = error
         else:
-            return Connection(_secured(sock, host, context) if context else sock, timeouts)
+            return Connection(_secured(sock, host, context) if context else sock, timeouts, address)
     raise worded(failure) from failure
 
 

@@ -29,18 +29,8 @@ class Bucket:
         self._store = open_bucket(self.place, anonymous=anonymous)
 
     def read(self, name: str, most: int) -> bytes:
-        """The whole file. Raises ReadError by its kind, LimitExceededError when it is over ``most`` bytes.
-
-        S3 refuses what is not there to readers who may not list: what is refused to one who may read the cache's own
-        description is absent.
-        """
-        try:
-            size = self.size(name)
-        except UnauthorisedError as error:
-            if name == CACHE_INFO:
-                raise
-            self.size(CACHE_INFO)  # raises when this reader is refused here altogether
-            raise AbsentError(f"{self.place}/{name} is not there.") from error
+        """The whole file. Raises as ``size``, and LimitExceededError when it is over ``most`` bytes."""
+        size = self.size(name)
         if size > most:
             problem = f"has {size:,} bytes, and at most {most:,} are read"
             raise LimitExceededError(f"{self.place}/{name}", "size", problem, "Look at what lies there.")
@@ -53,11 +43,18 @@ class Bucket:
                 yield piece[start : start + MIB]
 
     def size(self, name: str) -> int:
-        """The file's size in bytes."""
-        import obstore
+        """The file's size in bytes. Raises ReadError by its kind, InvalidInputError for an answer that is none.
 
-        with self._asking(name):
-            return int(obstore.head(self._store, name)["size"])
+        S3 refuses what is not there to readers who may not list: what is refused to one who may read the cache's own
+        description is absent.
+        """
+        try:
+            return self._head(name)
+        except UnauthorisedError as error:
+            if name == CACHE_INFO:
+                raise
+            self._head(CACHE_INFO)  # raises when this reader is refused here altogether
+            raise AbsentError(f"{self.place}/{name} is not there.") from error
 
     def located(self, url: str, document: str) -> str:
         """``url`` when it names a file below the prefix; InvalidInputError otherwise."""
@@ -74,7 +71,7 @@ class Bucket:
         import obstore
 
         del settled
-        with self._asking(name):
+        with self._asking(name, writes=True):
             obstore.put(self._store, name, data)
 
     def put_once(self, name: str, data: bytes) -> bool:
@@ -82,11 +79,11 @@ class Bucket:
         import obstore
         from obstore.exceptions import AlreadyExistsError
 
-        try:
-            with self._asking(name):
+        with self._asking(name, writes=True):
+            try:
                 obstore.put(self._store, name, data, mode="create", use_multipart=False)
-        except AlreadyExistsError:
-            return False
+            except AlreadyExistsError:
+                return False
         return True
 
     def upload(self, name: str, size: int, chunks: Iterator[bytes]) -> None:
@@ -94,16 +91,24 @@ class Bucket:
         import obstore
 
         del size
-        with self._asking(name):
+        with self._asking(name, writes=True):
             obstore.put(self._store, name, chunks, chunk_size=_PART, max_concurrency=_PARTS_AT_ONCE)
 
-    def _ranges(self, name: str, size: int) -> Iterator[bytes]:
+    def _head(self, name: str) -> int:
         import obstore
 
-        for start in range(0, size, _RANGE):
-            with self._asking(name):
-                piece = bytes(obstore.get_range(self._store, name, start=start, end=min(start + _RANGE, size)))
-            yield piece
+        with self._asking(name):
+            return int(obstore.head(self._store, name)["size"])
 
-    def _asking(self, name: str) -> AbstractContextManager[None]:
-        return asking(f"{self.place}/{name}")
+    def _ranges(self, name: str, size: int) -> Iterator[bytes]:
+        for start in range(0, size, _RANGE):
+            yield self._range(name, start, min(start + _RANGE, size))
+
+    def _range(self, name: str, start: int, end: int) -> bytes:
+        import obstore
+
+        with self._asking(name):
+            return bytes(obstore.get_range(self._store, name, start=start, end=end))
+
+    def _asking(self, name: str, *, writes: bool = False) -> AbstractContextManager[None]:
+        return asking(f"{self.place}/{name}", writes=writes)

@@ -22,10 +22,14 @@ class PublishedClosure:
         limits: Limits = DEFAULT_LIMITS,
         *,
         credentials: Credentials = ANONYMOUS,
+        anonymous: bool = False,
     ) -> None:
-        """``upstream_keys`` may vouch for members that the provenance does not list. UsageError for no reference."""
+        """``upstream_keys`` may vouch for members that the provenance does not list. UsageError for no reference.
+
+        ``credentials`` are shown over HTTP; S3 gets the environment's, unless ``anonymous``.
+        """
         place, self._path = parse_reference(reference)
-        self._files = cache_files(place, credentials, EVERYWHERE, limits)
+        self._files = cache_files(place, credentials, EVERYWHERE, limits, anonymous=anonymous)
         self._cache = NixCache(self._files, upstream_keys, limits)
         self._limits = limits
 

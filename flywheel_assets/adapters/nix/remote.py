@@ -7,6 +7,7 @@ behind a web server answers 403 to both.
 
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cached_property, partial
 from http import HTTPStatus
 
@@ -39,16 +40,18 @@ class RemoteFiles(HttpFiles):
     def __init__(self, client: HttpClient, limits: Limits = DEFAULT_LIMITS) -> None:
         super().__init__(client, limits)
         self._most = limits.narinfo_bytes
+        self._fastest: float | None = None
 
-    @cached_property
+    @property
     def threads(self) -> int:
         """Few for a server nearby, where Python itself is the limit; many where most of the time is the way."""
-        try:
-            self._seconds()  # opens the connection
-            fastest = min(self._seconds() for _ in range(3))
-        except (ReadError, InvalidInputError):
-            return LOCAL_THREADS  # whoever reads on meets the same error, and says so
-        return LOCAL_THREADS if fastest < _NEARBY_SECONDS else DISTANT_THREADS
+        if self._fastest is None:
+            try:
+                self._seconds()  # opens the connection
+                self._fastest = min(self._seconds() for _ in range(3))
+            except (ReadError, InvalidInputError):
+                return LOCAL_THREADS  # whoever reads on meets the same error, and says so
+        return LOCAL_THREADS if self._fastest < _NEARBY_SECONDS else DISTANT_THREADS
 
     def located(self, url: str, document: str) -> str:
         """An absolute URL goes to the client, which follows it only to places that the surface may lead to."""
@@ -58,20 +61,31 @@ class RemoteFiles(HttpFiles):
         """As ``HttpFiles.read``, but what is refused to a reader who may read the cache's own description is absent."""
         try:
             return super().read(name, most)
+        except (AbsentError, UnauthorisedError) as error:
+            self._demand_known(name, error)
+            note = self._note if name.endswith(".narinfo") else ""
+            raise AbsentError(f"{self.place}/{name} is not there.{note}") from error
+
+    def size(self, name: str) -> int:
+        """As ``HttpFiles.size``; what is refused is absent as in ``read``."""
+        try:
+            return super().size(name)
         except UnauthorisedError as error:
+            self._demand_known(name, error)
+            raise AbsentError(f"{self.place}/{name} is not there.") from error
+
+    def _demand_known(self, name: str, error: ReadError) -> None:
+        """Raises UnauthorisedError when ``error`` is that this reader is refused here altogether."""
+        if isinstance(error, UnauthorisedError):
             if name == CACHE_INFO:
-                raise
-            super().read(CACHE_INFO, self._most)  # raises when this reader is refused here altogether
-            reason: ReadError = error
-        except AbsentError as error:
-            reason = error
-        note = self._note if name.endswith(".narinfo") else ""
-        raise AbsentError(f"{self.place}/{name} is not there.{note}") from reason
+                raise error
+            super().read(CACHE_INFO, self._most)
 
     def _seconds(self) -> float:
-        """How long a small answer takes."""
+        """How long a small answer takes; that there is no such file yet is one too."""
         began = time.monotonic()
-        self.read(CACHE_INFO, self._most)
+        with suppress(AbsentError, UnauthorisedError):
+            self.read(CACHE_INFO, self._most)
         return time.monotonic() - began
 
     @cached_property

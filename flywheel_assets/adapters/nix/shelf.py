@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from flywheel_assets.adapters.nix.bodies import read_body
 from flywheel_assets.adapters.nix.cache_files import DurableFiles
 from flywheel_assets.adapters.nix.closure import Expected, differences, signatures
 from flywheel_assets.adapters.nix.copying import Filed
@@ -9,6 +10,7 @@ from flywheel_assets.adapters.nix.folder import relative_name
 from flywheel_assets.adapters.nix.narinfo import NarInfo, parse_narinfo, render_narinfo
 from flywheel_assets.adapters.nix.signatures import NixSigningKey
 from flywheel_assets.domain.errors import AbsentError, InvalidInputError, NameTakenError, PublicationError
+from flywheel_assets.domain.inspections import ReadState
 from flywheel_assets.domain.limits import Limits
 from flywheel_assets.domain.names import STORE_PATH, store_path_hash
 
@@ -56,7 +58,8 @@ class Shelf:
     def reveal(self, expected: Expected, filed: Filed | None, deriver: str | None) -> None:
         """Make the narinfo visible, unless it is so already. ``filed`` is the NAR's file, if it was copied just now.
 
-        Raises PublicationError when the NAR is not there, NameTakenError as ``visible``.
+        The release key signs for bytes that were read: those copied, or else those that lie there.
+        Raises PublicationError when the NAR is not there or is another, ReadError, NameTakenError as ``visible``.
         """
         name, copied = narinfo_name(expected.path), _described(expected, filed) if filed else None
         if copied and self._files.put_once(name, self._signed(expected, copied, deriver)):
@@ -67,10 +70,23 @@ class Shelf:
         if there is not None and self.has_file(there):
             if self.is_signed(there):
                 return
-            copied = there
+            copied = copied or self._read(there, expected)
         if copied is None:
             raise PublicationError(f"The NAR of {expected.path} is not on the surface: copy it first.")
         self._files.put(name, self._signed(expected, copied, deriver, there.sigs if there else ()))
+
+    def _read(self, info: NarInfo, expected: Expected) -> NarInfo:
+        """``info``, whose file was read and is the NAR of ``expected``; PublicationError when it is not."""
+        chunks = self._files.chunks(relative_name(info.url, info.store_path))
+        body = read_body(chunks, info.compression, expected.nar_size, self._limits)
+        found = (body.state, body.nar_hash, body.file_hash)
+        if found != (ReadState.READ, expected.nar_hash, info.file_hash or body.file_hash):
+            raise PublicationError(
+                f"{self._files.place}/{info.url} is not the NAR of {expected.path} that its narinfo says "
+                f"({body.detail or body.nar_hash}), and the release key has not signed it: find out who put it there, "
+                f"remove {narinfo_name(expected.path)}, and promote again."
+            )
+        return info
 
     def _signed(self, expected: Expected, info: NarInfo, deriver: str | None, sigs: tuple[str, ...] = ()) -> bytes:
         signed = replace(

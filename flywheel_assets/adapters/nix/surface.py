@@ -119,8 +119,9 @@ class NixCacheSurface:
             name = f"{folder}/{proof_name(proof.name, proof.form)}"
             if not self._target.put_once(name, proof.envelope) and not self._holds(name, proof.envelope):
                 raise PublicationError(
-                    f"{self._target.place}/{name} holds another proof already, and a proof is published once: "
-                    "publish the one in the evidence store's slot."
+                    f"{self._target.place}/{name} holds another proof already, and a proof is published once. "
+                    "Either another installation publishes to this cache, or the evidence of this one was lost: "
+                    "restore the keys and evidence of its FLYWHEEL_HOME, or publish to another cache."
                 )
         self._target.settle()
 
@@ -148,11 +149,12 @@ class NixCacheSurface:
         for path in paths:
             self._copied.pop(path, None)
 
-    def read_back(self, release: Release, progress: Progress) -> tuple[Reading, ...]:
+    def read_back(self, release: Release, progress: Progress, proofs: Sequence[Proof] = ()) -> tuple[Reading, ...]:
         """The whole closure as a consumer that trusts the release key alone reads it; every NAR is hashed.
 
         ``vouched_by`` of each reading is the release key's name where it signed that narinfo.
         """
+        del proofs  # each is one file, and lies where ``self.proofs`` finds it
         return self._consumer.inspect(release.artifact, progress)
 
     def proofs(self, release: Release) -> tuple[Attached, ...]:

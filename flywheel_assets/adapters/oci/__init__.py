@@ -1,1 +1,1 @@
-"""OCI image layouts as staging caches and as durable surfaces (image-spec 1.1, distribution-spec 1.1)."""
+"""OCI image layouts and registries, as staging caches and as durable surfaces (image-spec, distribution-spec 1.1)."""

@@ -3,7 +3,7 @@
 Where they go: as referrers (listed by a registry itself, or under the fallback tag), and under cosign's tags.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
 from flywheel_assets.adapters.oci.bodies import in_parallel
@@ -20,7 +20,7 @@ from flywheel_assets.adapters.oci.referrers import (
 )
 from flywheel_assets.adapters.oci.repository import Repository
 from flywheel_assets.domain.digests import BlobDigest, ManifestDigest
-from flywheel_assets.domain.errors import InvalidInputError, PublicationError
+from flywheel_assets.domain.errors import InvalidInputError, LimitExceededError, PublicationError
 from flywheel_assets.domain.limits import Limits
 from flywheel_assets.domain.publications import Proof
 from flywheel_assets.domain.untrusted import JsonObject, parse_json
@@ -47,6 +47,27 @@ def attach(repository: Repository, subject: Descriptor, proofs: Sequence[Proof],
         if not any([*changed, _list_again(repository, subject, referrers)]):
             return
     raise PublicationError(f"{repository.place}: others keep replacing the signatures of {digest}. Promote again.")
+
+
+def lacking(
+    repository: Repository, subject: Descriptor, proofs: Sequence[Proof], read: Collection[str], limits: Limits
+) -> Iterator[tuple[str, BlobDigest]]:
+    """What of the proofs is not in each place where ``attach`` puts it: the place in words, and the digest.
+
+    ``read`` are the digests of what was found beside the image and read whole. Raises as ``attach``.
+    """
+    for proof in proofs:
+        for referrer in referrers_of(proof, subject, limits):
+            digest, layer = referrer.entry["digest"], referrer.layer.descriptor["digest"]
+            if not {digest, layer} <= {*read}:
+                yield f"as the referrer {digest}", BlobDigest(layer)
+    for suffix in SUFFIXES:
+        tag = cosign_tag(ManifestDigest(subject["digest"]), suffix)
+        wanted = layers_of(proofs, suffix, limits)
+        absent = lacks(_tagged(repository, tag, limits), wanted) if wanted else []
+        for layer in wanted:
+            if layer in absent or layer.descriptor["digest"] not in read:
+                yield f"under the tag {tag}", BlobDigest(layer.descriptor["digest"])
 
 
 def _is_there(repository: Repository, referrer: Referrer) -> bool:
@@ -88,18 +109,30 @@ def _merge(repository: Repository, tag: str, layers: Sequence[Blob], limits: Lim
 def _tagged(repository: Repository, tag: str, limits: Limits) -> JsonObject | None:
     """The manifest under a tag, as it is; None when there is none that cosign could read either.
 
-    Whoever leaves nonsense under a tag must not keep ours out.
+    Whoever leaves nonsense under a tag must not keep ours out. LimitExceededError for what is only too much for us.
     """
     found = repository.tag(tag)
-    data = found and sound(repository.open_manifest, found.digest, limits.manifest_bytes, lambda _: None)
-    if not data:
+    if found is None:
         return None
+    data = sound(repository.open_manifest, found.digest, limits.manifest_bytes, lambda _: None)
     try:
+        if data is None:
+            _demand_bounded(repository.manifest_size(found.digest) or 0, limits)
+            return None
         manifest = parse_manifest(data, tag, replace(limits, layers=limits.cosign_layers))
         fields = parse_json(data, tag, max_bytes=limits.manifest_bytes, limits=limits)
+    except LimitExceededError as error:
+        remedy = "It is not written over: delete what nobody needs of it, or the tag."
+        raise LimitExceededError(f"{repository.place}:{tag}", error.field, error.problem, remedy) from error
     except InvalidInputError:
         return None
     return fields if isinstance(manifest, Manifest) else None
+
+
+def _demand_bounded(size: int, limits: Limits) -> None:
+    if size > limits.manifest_bytes:
+        problem = f"{size:,} bytes, and at most {limits.manifest_bytes:,} are read"
+        raise LimitExceededError("manifest", "size", problem, "Make it smaller.")
 
 
 def _put(repository: Repository, data: bytes) -> None:

@@ -1,7 +1,8 @@
 """How a registry is shown who asks: nothing, basic auth, or tokens that its token service gives for a scope.
 
-Sources: distribution, docs/spec/auth/token.md and scope.md; RFC 9110, section 11. What to show is learned from the
-first refusal. Bodies are sent only once a request without one was let through, so none is ever sent twice for a 401.
+Sources: distribution, docs/spec/auth/token.md and scope.md; RFC 9110, section 11. With a credential, what to show is
+asked before anything else: to strangers a registry may say of what it has that it is absent. Without one it is learned
+from the first refusal. Bodies are sent only once a request without one was let through: none is sent twice for a 401.
 """
 
 import re
@@ -11,18 +12,19 @@ from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 from threading import Lock
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 from flywheel_assets.adapters.http.answers import refusal
 from flywheel_assets.adapters.http.client import Body, HttpClient
 from flywheel_assets.adapters.http.credentials import Credentials
 from flywheel_assets.adapters.http.response import Response
-from flywheel_assets.domain.errors import InvalidInputError, LedAstrayError, PublicationError
+from flywheel_assets.domain.errors import InvalidInputError, PublicationError
 from flywheel_assets.domain.limits import DEFAULT_LIMITS, Limits
 from flywheel_assets.domain.untrusted import parse_json
 
 Scopes = tuple[str, ...]
-_PARAMETER = re.compile(r'([A-Za-z_-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
+# RFC 9110, 11.6.1: a scheme, or with a value one of its parameters.
+_PART = re.compile(r"""([!#$%&'*+.^_`|~0-9A-Za-z-]+)(\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+)))?""")
 _DEFAULT_SECONDS = 60  # token.md: what a token lasts that does not say
 _LONGEST_SECONDS = 3600
 _REMEDY = "Look at the registry's token service."
@@ -43,12 +45,18 @@ class Challenge:
 
 
 def parse_challenge(header: str) -> Challenge | None:
-    """The challenge in a ``WWW-Authenticate`` header; None for schemes that are not served here."""
-    scheme, _, rest = header.strip().partition(" ")
-    given = {match[1].lower(): match[2] or match[3] or "" for match in _PARAMETER.finditer(rest)}
-    if scheme.lower() == "bearer" and given.get("realm"):
-        return Challenge("bearer", given["realm"], given.get("service", ""))
-    return Challenge("basic") if scheme.lower() == "basic" else None
+    """The challenge in a ``WWW-Authenticate`` header, tokens before basic auth; None when neither is served there."""
+    offered: dict[str, dict[str, str]] = {}
+    given: dict[str, str] = {}
+    for name, value, quoted, plain in _PART.findall(header):
+        if value:
+            given.setdefault(name.lower(), quoted or plain)
+        else:
+            given = offered.setdefault(name.lower(), {})
+    token = offered.get("bearer", {})
+    if token.get("realm"):
+        return Challenge("bearer", token["realm"], token.get("service", ""))
+    return Challenge("basic") if "basic" in offered else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +77,7 @@ class Access:
         self.client = client
         self._limits, self._clock = limits, clock
         self._challenge: Challenge | None = None
+        self._has_asked = False
         self._tokens: dict[Scopes, _Token] = {}
         self._lock = Lock()
 
@@ -81,17 +90,18 @@ class Access:
         headers: dict[str, str],
         body: Body | None = None,
         length: int | None = None,
+        follow: bool = True,
     ) -> Response:
         """As ``HttpClient.request``; a 401 is answered once, with a credential or another token, unless a body streams.
 
         Raises UnauthorisedError when the token service refuses, LedAstrayError when it is where it may not be.
         """
-        send = partial(self.client.request, method, target, headers=headers, body=body, length=length)
+        send = partial(self.client.request, method, target, headers=headers, body=body, length=length, follow=follow)
         shown = self._shown(scopes)
         response = send(authorization=shown)
         if response.status != HTTPStatus.UNAUTHORIZED or not (body is None or isinstance(body, bytes)):
             return response
-        challenge = parse_challenge(response.header("WWW-Authenticate"))
+        challenge = self._challenged(response)
         if challenge is None:
             return response
         renewed = self._renewed(challenge, scopes, shown)
@@ -100,9 +110,31 @@ class Access:
         response.close()
         return send(authorization=renewed)
 
+    def _challenged(self, response: Response) -> Challenge | None:
+        """What a 401 asks for. Only the registry itself may ask, and not a host that it led to."""
+        if not self.client.places.is_home(urlsplit(response.location)):
+            return None
+        return parse_challenge(response.header("WWW-Authenticate"))
+
     def _shown(self, scopes: Scopes) -> str | None:
+        with self._lock:
+            if not self._has_asked:
+                self._ask()
         challenge = self._challenge
         return None if challenge is None else self._answer(challenge, scopes)
+
+    def _ask(self) -> None:
+        """Learn the challenge where every registry has one, if there is a credential to show.
+
+        A registry that answers neither 200, 401 nor 404 there is an error: what it said next might be for strangers.
+        """
+        if self.client.credentials.authorization(self.client.places.home[0]) is not None:
+            with self.client.request("GET", "/v2/", authorization=None) as response:
+                if response.status == HTTPStatus.UNAUTHORIZED:
+                    self._challenge = self._challenged(response)
+                if self._challenge is None and response.status not in {HTTPStatus.OK, HTTPStatus.NOT_FOUND}:
+                    raise refusal(response, "the API of the registry")
+        self._has_asked = True
 
     def _renewed(self, challenge: Challenge, scopes: Scopes, refused: str | None) -> str | None:
         self._challenge = challenge
@@ -128,8 +160,8 @@ class Access:
         url = challenge.realm + ("&" if "?" in challenge.realm else "?") + query
         # The realm is often another host, which may see user and password and nobody else: no redirect is followed.
         account = Credentials(user=credentials.user, password=credentials.password, netrc=credentials.netrc)
-        basic = account.authorization(self.client.places.home[0])
-        self._demand_private(url)
+        places = self.client.places
+        basic = account.authorization(places.home[0]) if places.is_named(places.resolve(url)) else None
         headers = {"Accept": "application/json", **({"Authorization": basic} if basic else {})}
         with self.client.request("GET", url, headers=headers, authorization=None, follow=False) as response:
             if response.status != HTTPStatus.OK:
@@ -137,12 +169,6 @@ class Access:
             data = response.read(self._limits.token_bytes)
         value, seconds = self._parsed(data, response.url)
         return _Token(f"Bearer {value}", began + seconds - min(10.0, seconds / 4))
-
-    def _demand_private(self, url: str) -> None:
-        """A password goes over https, or stays on networks that are private."""
-        places = self.client.places
-        if places.resolve(url).scheme == "http" and not places.is_private:
-            raise LedAstrayError(places.base, "token realm", "is not https", _REMEDY)
 
     def _parsed(self, data: bytes, url: str) -> tuple[str, float]:
         fields = parse_json(data, url, max_bytes=self._limits.token_bytes, limits=self._limits)

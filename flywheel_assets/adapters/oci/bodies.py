@@ -1,7 +1,7 @@
 """Reading whole bodies out of a repository and saying how that ended. Never raises for what it holds."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
@@ -16,9 +16,9 @@ from flywheel_assets.ports import Progress
 
 WAITING = 16
 """Threads for small requests, where the time goes into waiting."""
-SENDING = 4
-"""Threads for large bodies: more only take turns at the processors."""
-LARGE = 64 * MIB
+SENDING = 6
+"""Threads for large bodies, where it goes into the processors: more only take turns."""
+LARGE = 16 * MIB
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -112,6 +112,6 @@ def both(first: Callable[[], Result], second: Callable[[], Other]) -> tuple[Resu
         return first(), other.result()
 
 
-def threads_for(blobs: Iterable[tuple[Sha256, int]]) -> int:
-    """How many threads move these (digests and sizes)."""
-    return SENDING if sum(size for _, size in blobs) > LARGE else WAITING
+def threads_for(blobs: Sequence[tuple[Sha256, int]]) -> int:
+    """How many threads move these (digests and sizes in bytes)."""
+    return SENDING if sum(size for _, size in blobs) > LARGE * len(blobs) else WAITING

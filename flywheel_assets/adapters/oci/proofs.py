@@ -24,7 +24,7 @@ from flywheel_assets.adapters.oci.referrers import (
 from flywheel_assets.adapters.oci.repository import Repository
 from flywheel_assets.domain.digests import BlobDigest, ManifestDigest, Sha256
 from flywheel_assets.domain.envelopes import BUNDLE
-from flywheel_assets.domain.errors import AbsentError, InvalidInputError
+from flywheel_assets.domain.errors import AbsentError, InvalidInputError, LimitExceededError
 from flywheel_assets.domain.inspections import Reading, ReadState
 from flywheel_assets.domain.limits import Limits
 from flywheel_assets.domain.publications import Attached, Form
@@ -49,21 +49,32 @@ def find_proofs(repository: Repository, subject: ManifestDigest, limits: Limits,
     """Every envelope, bundle and simple signing payload beside ``subject``, each once, and what led there.
 
     Anybody may put something there: what is gone, malformed, not what its digest says or about another image is
-    passed over, and of more bytes than the limits allow the largest. Raises the other ReadErrors, and what a list
-    of referrers that cannot be read raises.
+    passed over, and of more bytes than the limits allow the largest. Raises the other ReadErrors, what a list of
+    referrers that cannot be read raises, and LimitExceededError when manifests are larger than that list says.
     """
-    progress = one_at_a_time(progress)
-    leads = list(_leading_there(repository, subject))
+    read = 0
+
+    def counted(count: int) -> None:
+        nonlocal read
+        read += count
+        progress(count)
+
+    def named(lead: _Lead) -> tuple[int, list[_Layer]]:
+        if read > limits.proofs * limits.proof_manifest_bytes:
+            problem = "are manifests of far more bytes than their list says"
+            raise LimitExceededError(repository.place, "referrers", problem, "Delete those that nobody needs.")
+        return _manifest(repository, lead, limits, one)
+
+    one = one_at_a_time(counted)
+    leads = list(_leading_there(repository, subject, limits))
     layers: dict[_Layer, None] = {}
-    for lead, (size, found) in zip(
-        leads, in_parallel(lambda each: _manifest(repository, each, limits, progress), leads), strict=True
-    ):
+    for lead, (size, found) in zip(leads, in_parallel(named, leads), strict=True):
         layers |= dict.fromkeys(found)
         if size:
             yield Found(_reading("referrer", lead.digest, size))
     fitting = _that_fit(layers, limits)
     wanted = [layer for layer in layers if layer in fitting]
-    for layer, data in in_parallel(lambda each: _read(repository, each, progress), wanted):
+    for layer, data in in_parallel(lambda each: _read(repository, each, one), wanted):
         if data:
             attached = Attached(data=data, form=layer.form, annotations=dict(layer.annotations))
             yield Found(_reading("proof", layer.digest, len(data)), attached)
@@ -87,9 +98,9 @@ class _Layer:
     annotations: tuple[tuple[str, str], ...]
 
 
-def _leading_there(repository: Repository, subject: ManifestDigest) -> Iterator[_Lead]:
+def _leading_there(repository: Repository, subject: ManifestDigest, limits: Limits) -> Iterator[_Lead]:
     for entry in repository.referrers(subject):
-        digest = _of_proof(entry)
+        digest = _of_proof(entry, limits.proof_manifest_bytes)
         if digest is not None:
             yield _Lead(digest, subject)
     for suffix in SUFFIXES:
@@ -115,20 +126,25 @@ def _read(repository: Repository, layer: _Layer, progress: Progress) -> tuple[_L
     return layer, data if data is not None and len(data) == layer.size else None
 
 
-def _of_proof(entry: Descriptor) -> ManifestDigest | None:
-    """The digest of a listed manifest that calls itself one of ours or cosign's, or does not say what it is."""
+def _of_proof(entry: Descriptor, bound: int) -> ManifestDigest | None:
+    """The digest of a listed manifest that calls itself one of ours or cosign's, or does not say what it is.
+
+    None for one of more than ``bound`` bytes: it names one proof, so that is none of ours or cosign's.
+    """
     kind = str(entry.get("artifactType") or EMPTY_TYPE)
     if kind not in {DSSE, EMPTY_TYPE} and not kind.startswith((BUNDLE, _OF_COSIGN)):
         return None
     try:
-        return ChildDescriptor.model_validate(entry).digest
+        found = ChildDescriptor.model_validate(entry)
     except ValidationError:
         return None
+    return found.digest if found.size <= bound else None
 
 
 def _manifest(repository: Repository, lead: _Lead, limits: Limits, progress: Progress) -> tuple[int, list[_Layer]]:
     """Size of a manifest and the proofs that it names; nothing when it is not sound or of another subject."""
-    data = sound(repository.open_manifest, lead.digest, limits.manifest_bytes, progress)
+    bound = limits.manifest_bytes if lead.subject is None else limits.proof_manifest_bytes
+    data = sound(repository.open_manifest, lead.digest, bound, progress)
     if data is None:
         return 0, []
     try:

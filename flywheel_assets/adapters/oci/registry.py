@@ -34,11 +34,13 @@ from flywheel_assets.domain.errors import (
     PublicationError,
     UnreadableError,
 )
-from flywheel_assets.domain.limits import DEFAULT_LIMITS, KIB, Limits
+from flywheel_assets.domain.limits import DEFAULT_LIMITS, KIB, MIB, Limits
 from flywheel_assets.domain.statements import invalid
 
 ACCEPT = ", ".join(sorted(INDEX_TYPES | MANIFEST_TYPES))
 MAX_BREAKS = 5
+MAX_ROUNDS = 64
+"""Of patience with one upload: each must bring it on by this part of the blob at least."""
 PAUSES = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0)
 """Seconds between looks at a registry that lags behind what it has taken."""
 _REMEDY = "Look at the registry."
@@ -156,12 +158,12 @@ class RegistryRepository:
             data = response.read(self.registry.limits.manifest_bytes)
             said = response.header("Docker-Content-Digest")
             if said and said != str(Sha256.of(data)):
-                raise InvalidInputError(response.url, "digest", f"is not {said}, as the registry says", _REMEDY)
+                raise InvalidInputError(response.url, "digest", "is not what the registry says", _REMEDY)
             return response.header("Content-Type").partition(";")[0].strip(), data
 
-    def get(self, target: str, headers: dict[str, str]) -> Response:
+    def get(self, target: str, headers: dict[str, str], *, follow: bool = True) -> Response:
         """GET with a token to pull; ``target`` is a path on the registry or a URL of a place that it may lead to."""
-        return self.registry.access.request("GET", target, self._pull, headers=headers)
+        return self.registry.access.request("GET", target, self._pull, headers=headers, follow=follow)
 
     def _size(self, path: str, what: str, headers: dict[str, str]) -> int | None:
         target = f"{self._root}/{path}"
@@ -172,7 +174,7 @@ class RegistryRepository:
                 raise _unread(response, what)
             length = response.header("Content-Length")
             if not (length.isascii() and length.isdigit() and len(length) < 19):  # noqa: PLR2004 - fits 64 bits
-                raise InvalidInputError(response.url, "Content-Length", f"{length!r} is no size of {what}", _REMEDY)
+                raise InvalidInputError(response.url, "Content-Length", f"is no size of {what}", _REMEDY)
             return int(length)
 
     def _blob_from(self, digest: Sha256, start: int) -> Iterator[bytes]:
@@ -212,14 +214,14 @@ class RegistryRepository:
         if isinstance(source, RegistryRepository) and source.registry.origin == self.registry.origin:
             origin = source.name
         upload = Upload(self.registry.access, self.name, chunks, digest, size, origin=origin)
-        kept = -1
+        kept = 0
         while True:
             try:
                 patiently(upload.attempt)
             except UnreadableError:
-                if upload.kept <= kept:
+                if upload.kept - kept < max(MIB, size // MAX_ROUNDS):
                     raise
-                kept = upload.kept  # it has gone on since the last time: so it may again
+                kept = upload.kept  # it has gone on a good deal since the last time: so it may again
             else:
                 return True
 
@@ -264,7 +266,7 @@ class RegistryRepository:
                 raise _unstored(response, f"the manifest {reference}")
             said = response.header("Docker-Content-Digest")
             if said and said != str(Sha256.of(data)):
-                raise PublicationError(f"{response.url} stored {said!r} for {Sha256.of(data)}. {_REMEDY}")
+                raise PublicationError(f"{response.url} stored something else than {Sha256.of(data)}. {_REMEDY}")
 
     def stored(self, digest: ManifestDigest) -> bytes:
         """The manifest, which must read back as what was stored."""

@@ -1,7 +1,8 @@
 """What refers to an image in a registry: its referrers API, else the index under the fallback tag.
 
 Source: OCI distribution-spec 1.1, "Listing Referrers" and "Referrers Tag Schema". Some registries answer the API with a
-redirect to a web page, or with a page: all but an index is no API. Who is refused, or has to wait, is told so.
+page for people, or with 303 See Other, which leads to one: all but an index is no API. Who is refused, or has to wait,
+is told so; and so is who is led by any other redirect to a host that the surface does not list, for there the list is.
 """
 
 import re
@@ -75,28 +76,42 @@ def _by_tag(repository: "RegistryRepository", subject: ManifestDigest) -> list[D
 
 
 def _by_api(repository: "RegistryRepository", subject: ManifestDigest) -> list[Descriptor] | None:
-    """Entries of all pages; None where there is no such API."""
+    """Entries of all pages, which are bounded as if they were one; None where there is no such API."""
     entries: list[Descriptor] = []
+    limits, size = repository.registry.limits, 0
     target = f"/v2/{repository.name}/referrers/{subject}"
     for number in range(MAX_PAGES):
         try:
             page = patiently(partial(_page, repository, target))
         except LedAstrayError:
-            if number:
+            if number or not patiently(partial(_is_for_people, repository, target)):
                 raise
-            return None  # to a page for people to log in, on another host
+            return None
         if page is None:
             return None
-        entries += page[0]
-        if not page[1]:
+        data, location, following = page
+        entries += entries_of(data, location, limits)
+        size += len(data)
+        if size > limits.manifest_bytes or len(entries) > limits.proofs:
+            raise _too_much(repository, f"are more than {limits.proofs} or {limits.manifest_bytes:,} bytes of list")
+        if not following:
             return entries
-        target = page[1]
-    problem = f"go on for more than {MAX_PAGES} pages"
-    raise LimitExceededError(repository.place, "referrers", problem, "Delete those that nobody needs.")
+        target = following
+    raise _too_much(repository, f"go on for more than {MAX_PAGES} pages")
 
 
-def _page(repository: "RegistryRepository", target: str) -> tuple[list[Descriptor], str] | None:
-    """Entries of one page, and where the next one is; None when this is none."""
+def _too_much(repository: "RegistryRepository", problem: str) -> LimitExceededError:
+    return LimitExceededError(repository.place, "referrers", problem, "Delete those that nobody needs.")
+
+
+def _is_for_people(repository: "RegistryRepository", target: str) -> bool:
+    """Whether the API leads to something else than what was asked for (RFC 9110, 15.4.4): a page to log in."""
+    with repository.get(target, {"Accept": OCI_INDEX}, follow=False) as response:
+        return response.status == HTTPStatus.SEE_OTHER
+
+
+def _page(repository: "RegistryRepository", target: str) -> tuple[bytes, str, str] | None:
+    """One page, its location, and that of the next one; None when this is none."""
     with repository.get(target, {"Accept": OCI_INDEX}) as response:
         if response.status != HTTPStatus.OK:
             error = refusal(response, "the list of referrers")
@@ -105,7 +120,6 @@ def _page(repository: "RegistryRepository", target: str) -> tuple[list[Descripto
             return None
         if response.header("Content-Type").partition(";")[0].strip() != OCI_INDEX:
             return None
-        limits = repository.registry.limits
-        entries = entries_of(response.read(limits.manifest_bytes), response.url, limits)
+        data = response.read(repository.registry.limits.manifest_bytes)
         match = _NEXT.search(response.header("Link"))
-        return entries, urljoin(response.location, match[1]) if match else ""
+        return data, response.url, urljoin(response.location, match[1]) if match else ""

@@ -11,6 +11,7 @@ from itertools import chain
 from flywheel_assets.adapters.files import one_at_a_time, state_of
 from flywheel_assets.adapters.oci import attaching, proofs
 from flywheel_assets.adapters.oci.bodies import Body, both, in_parallel, read_body, threads_for
+from flywheel_assets.adapters.oci.cosign import SUFFIXES, cosign_tag
 from flywheel_assets.adapters.oci.documents import ChildDescriptor
 from flywheel_assets.adapters.oci.image_readings import image_readings
 from flywheel_assets.adapters.oci.referrers import Descriptor
@@ -19,6 +20,7 @@ from flywheel_assets.adapters.oci.source import OciStaging
 from flywheel_assets.adapters.oci.travelling import Journey, Streamed
 from flywheel_assets.adapters.oci.wanted import Blob, Known, Wanted, wanted_of
 from flywheel_assets.domain.artifacts import OciImage
+from flywheel_assets.domain.digests import ManifestDigest
 from flywheel_assets.domain.errors import (
     AbsentError,
     InvalidInputError,
@@ -27,7 +29,7 @@ from flywheel_assets.domain.errors import (
     ReadError,
     UsageError,
 )
-from flywheel_assets.domain.inspections import Reading
+from flywheel_assets.domain.inspections import Reading, ReadState
 from flywheel_assets.domain.limits import DEFAULT_LIMITS, Limits
 from flywheel_assets.domain.publications import Attached, Plan, Proof, Release
 from flywheel_assets.ports import Progress
@@ -74,6 +76,7 @@ class OciSurface:
         """Copy what is missing: bodies first, then manifests, children before parents; then what refers to them.
 
         No tag of the release is written. A source that has lost the image meanwhile is no matter when all is there.
+        What refers to it has travelled by then only if the tags are right too: they are set after that.
         """
         image, target = self._place(plan.release, self._target)
         source, missing = self._source.repository(image.repository), set(plan.missing)
@@ -85,7 +88,7 @@ class OciSurface:
         with _refusals():
             wanted = self._wanted(image, target)
             target.prepare()
-            journey = Journey(source, target, self._limits, progress, may_be_lost=not missing)
+            journey = Journey(source, target, self._limits, progress, may_be_lost=not (missing or plan.names))
             subjects = [document.descriptor for document in wanted.documents]
             bodies = [blob for blob in wanted.bodies if str(blob[0]) in missing]
             beside, _ = both(lambda: journey.look(subjects), lambda: in_parallel(put, bodies, threads_for(bodies)))
@@ -102,21 +105,29 @@ class OciSurface:
             attaching.attach(target, self._subject(image, target), proofs_, self._limits)
 
     def reveal(self, plan: Plan) -> None:
-        """Set all tags. NameTakenError when one was taken since the plan, ReadError when the image is not there."""
-        image, target = self._place(plan.release, self._target)
+        """Set the tags, after another look at all of them: one that was right in the plan may have been moved since.
+
+        NameTakenError when one was taken since the plan, ReadError when the image is not there.
+        """
+        release = plan.release
+        image, target = self._place(release, self._target)
         with _refusals():
             wanted = self._known.wanted(image, lambda: wanted_of(image, target, target, self._limits))
-            target.set_names(dict.fromkeys(plan.release.tags, wanted.documents[-1].descriptor), plan.release.moving)
+            target.set_names(dict.fromkeys(release.tags, wanted.documents[-1].descriptor), release.moving)
 
-    def read_back(self, release: Release, progress: Progress) -> tuple[Reading, ...]:
-        """As a consumer: the whole image by digest, what each tag names, and every proof. The source is not asked."""
+    def read_back(self, release: Release, progress: Progress, proofs_: Sequence[Proof] = ()) -> tuple[Reading, ...]:
+        """As a consumer: the whole image by digest, what each tag names, and every proof. The source is not asked.
+
+        Each form of ``proofs_`` must be in each place in which ``attach`` put it.
+        """
         image, consumer = self._place(release, self._consumer)
         self._wait_for(release, image, consumer)
         readings = [*image_readings(consumer, image, self._limits, progress)]
         readings += in_parallel(lambda tag: self._tag_reading(consumer, tag, image), release.tags)
         try:
-            found = list(proofs.find_proofs(consumer, image.manifest, self._limits, progress))
-            readings += [item.reading for item in found]
+            found = [item.reading for item in proofs.find_proofs(consumer, image.manifest, self._limits, progress)]
+            readings += found
+            readings += self._lacking(image, consumer, proofs_, found) if proofs_ else ()
         except (ReadError, InvalidInputError) as error:
             body = Body(state_of(error), detail=str(error))
             readings.append(body.reading("referrers", image.manifest, None))
@@ -135,6 +146,15 @@ class OciSurface:
         except InvalidInputError as error:
             raise ReadBackError(f"The proofs of {image.manifest} cannot be found. {error}") from error
         return tuple(item.attached for item in found if item.attached is not None)
+
+    def _lacking(
+        self, image: OciImage, consumer: Repository, proofs_: Sequence[Proof], found: Sequence[Reading]
+    ) -> Iterator[Reading]:
+        """A reading for each form of a proof that was not found in its place."""
+        subject, read = self._subject(image, consumer), {reading.digest for reading in found}
+        for place, digest in attaching.lacking(consumer, subject, proofs_, read, self._limits):
+            body = Body(ReadState.ABSENT, detail=f"{consumer.place} has it not {place}.")
+            yield body.reading(f"proof {digest}", digest, None)
 
     def _place(self, release: Release, find: Find) -> tuple[OciImage, Repository]:
         image = release.artifact
@@ -179,13 +199,12 @@ class OciSurface:
             if any(consumer.manifest_size(digest) is None for digest in {image.manifest, *image.platforms.values()}):
                 return False
             tags = in_parallel(consumer.tag, release.tags)
-            listed = {entry["digest"] for entry in consumer.referrers(image.manifest)}
-            expected = {entry["digest"] for entry in published.referrers(image.manifest)}
+            found, expected = in_parallel(lambda each: _beside(each, image.manifest), (consumer, published))
         except AbsentError:
             return False
         except (ReadError, InvalidInputError):
             return True  # waiting does not help: the readings say what is wrong
-        return expected <= listed and all(tag is not None and tag.digest == image.manifest for tag in tags)
+        return expected <= found and all(tag is not None and tag.digest == image.manifest for tag in tags)
 
     def _tag_reading(self, consumer: Repository, tag: str, image: OciImage) -> Reading:
         try:
@@ -204,6 +223,12 @@ def _tag(repository: Repository, name: str) -> ChildDescriptor | None:
         return repository.tag(name)
     except AbsentError:
         return None  # a layout that is yet to be made
+
+
+def _beside(repository: Repository, subject: ManifestDigest) -> set[str]:
+    """The digests of what refers to an image, and of what lies under cosign's tags."""
+    tagged = in_parallel(lambda suffix: repository.tag(cosign_tag(subject, suffix)), SUFFIXES)
+    return {entry["digest"] for entry in repository.referrers(subject)} | {str(each.digest) for each in tagged if each}
 
 
 @contextmanager

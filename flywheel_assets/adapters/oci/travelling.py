@@ -2,28 +2,40 @@
 
 It is nobody's word: it is verified against its own digests and bounded by the limits, and no more is known of it.
 Found by the list of referrers and under cosign's tags; what is listed and gone, or of another image, is passed over.
+So is what somebody could run or install: no gate has approved that, and the image that it calls its subject is no pass.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from itertools import count
 from threading import Lock
 
-from flywheel_assets.adapters.oci.bodies import SENDING, in_parallel
-from flywheel_assets.adapters.oci.cosign import SUFFIXES, cosign_tag, lacks, merged
-from flywheel_assets.adapters.oci.documents import OCI_MANIFEST, Index, Manifest
-from flywheel_assets.adapters.oci.referrers import Blob, Descriptor, descriptor
+from flywheel_assets.adapters.oci.bodies import SENDING, in_parallel, read_body
+from flywheel_assets.adapters.oci.cosign import ATTESTATIONS, SIGNATURES, SUFFIXES, cosign_tag, lacks, merged
+from flywheel_assets.adapters.oci.documents import OCI_MANIFEST, Index, Manifest, parse_manifest
+from flywheel_assets.adapters.oci.proofs import sound
+from flywheel_assets.adapters.oci.referrers import DSSE, Blob, Descriptor, descriptor
 from flywheel_assets.adapters.oci.repository import Repository
-from flywheel_assets.adapters.oci.tree import Node, TreeReader
+from flywheel_assets.adapters.oci.tree import Node, fits
 from flywheel_assets.adapters.oci.wanted import Document, Wanted, listed, unsound
 from flywheel_assets.domain.digests import BlobDigest, ManifestDigest, Sha256
-from flywheel_assets.domain.errors import AbsentError, LimitExceededError, ReadError
+from flywheel_assets.domain.errors import AbsentError, InvalidInputError, LimitExceededError, UnauthorisedError
 from flywheel_assets.domain.limits import Limits
+from flywheel_assets.domain.statements import SIMPLE_SIGNING
 from flywheel_assets.domain.untrusted import JsonObject, parse_json
 from flywheel_assets.ports import Progress
 
 SBOM = "sbom"
 """cosign's third tag: one document, replaced and never added to."""
+_SIGNED = {SIGNATURES: SIMPLE_SIGNING, ATTESTATIONS: DSSE}
+_TO_RUN = (
+    "application/vnd.oci.image.",
+    "application/vnd.docker.",
+    "application/vnd.cncf.helm.",
+    "application/vnd.wasm.",
+)
+"""How media types begin of configs and layers that container runtimes, plugin hosts and package managers take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,15 +64,17 @@ class Streamed:
 class Journey:
     """From ``source`` to ``target``, which has the subjects already. ``progress`` is called from several threads.
 
-    Where the source ``may_be_lost``, because all this has travelled once, what cannot be read there is passed over.
+    Where the source ``may_be_lost``, because all this has travelled once, what it has no longer or shows no longer is
+    passed over. A source that does not answer, or asks to wait, may be asked again: that is an error.
     """
 
     def __init__(
         self, source: Repository, target: Repository, limits: Limits, progress: Progress, *, may_be_lost: bool
     ) -> None:
         self._source, self._target = source, target
-        self._limits, self._progress, self._may_be_lost = limits, progress, may_be_lost
-        self._bytes, self._lock = 0, Lock()
+        self._limits, self._progress = limits, progress
+        self._lost = (AbsentError, UnauthorisedError) if may_be_lost else ()
+        self._bytes, self._documents, self._lock = 0, 0, Lock()
 
     def look(self, subjects: Sequence[Descriptor]) -> list[Beside]:
         """What is said to belong to ``subjects``. Raises ReadError, InvalidInputError for what is no list."""
@@ -98,30 +112,23 @@ class Journey:
                 return [Beside(subject, each) for each in _digests(self._source.referrers(digest))]
             tag = cosign_tag(digest, suffix)
             tagged = self._source.tag(tag)
-        except ReadError as error:
-            if self._may_be_lost or isinstance(error, AbsentError):
-                return []
-            raise
+        except (AbsentError, *self._lost):
+            return []
         return [Beside(subject, tagged.digest, tag)] if tagged is not None else []
 
     def _carried(self, beside: Beside) -> tuple[Beside, Document, Descriptor] | None:
-        root = TreeReader(self._source, self._limits, lambda _: None).read(beside.digest)
-        for node in root.walk():
-            complaint = unsound(node)
-            if isinstance(complaint, ReadError) and (self._may_be_lost or isinstance(complaint, AbsentError)):
-                return None
-            if complaint is not None:
-                raise complaint
-        if not beside.tag and _subject(root) != beside.subject["digest"]:
+        try:
+            root = self._read(beside.digest)
+        except (AbsentError, *self._lost):
+            return None
+        if not _is_evidence(root.document, beside):
             return None
         wanted = listed(root)
         self._bound(wanted, beside)
         try:
             self._copy(wanted)
-        except AbsentError:
-            if self._may_be_lost:
-                return None
-            raise
+        except self._lost:
+            return None
         document = wanted.documents[-1]
         fields = parse_json(
             document.data, str(document.digest), max_bytes=self._limits.manifest_bytes, limits=self._limits
@@ -129,6 +136,15 @@ class Journey:
         if beside.tag:
             self._name(beside.tag, document, fields)
         return beside, document, _entry(document, fields)
+
+    def _read(self, digest: ManifestDigest) -> Node:
+        """One document and nothing below it. Raises as ``carry``."""
+        bound = self._limits.manifest_bytes
+        body = read_body(self._source.open_manifest, digest, None, bound, lambda _: None, keep=True)
+        unread = Node(digest, None, None, body, None)
+        if not fits(body, digest) or body.data is None:
+            raise unsound(unread) or AssertionError("what does not fit is unsound")
+        return replace(unread, document=parse_manifest(body.data, str(digest), self._limits))
 
     def _copy(self, wanted: Wanted) -> None:
         present = wanted.present(self._target)
@@ -146,27 +162,26 @@ class Journey:
             there = self._target.tag(tag)
             if there is None:
                 self._target.set_names({tag: document.descriptor}, moving=())
-                return
-            if (
-                there.digest == document.digest
-                or tag.endswith(f".{SBOM}")
-                or not isinstance(fields.get("layers"), list)
-            ):
-                return
-            data = b"".join(self._target.open_manifest(there.digest))
-            present = parse_json(data, tag, max_bytes=self._limits.manifest_bytes, limits=self._limits)
-            layers = [Blob(layer, b"") for layer in fields["layers"]]
-            if lacks(present, layers):
-                config, manifest = merged(present, layers)
-                self._target.put_blob([config], BlobDigest.of(config), len(config))
-                self._target.put_manifest(manifest, OCI_MANIFEST)
-                self._target.set_names({tag: descriptor(OCI_MANIFEST, manifest)}, moving=[tag])
+            elif there.digest != document.digest and not tag.endswith(f".{SBOM}"):
+                self._merge(tag, there.digest, [Blob(layer, b"") for layer in fields.get("layers", [])])
+
+    def _merge(self, tag: str, there: ManifestDigest, layers: Sequence[Blob]) -> None:
+        data = sound(self._target.open_manifest, there, self._limits.manifest_bytes, lambda _: None) or b""
+        if not isinstance(parse_manifest(data, tag, self._limits), Manifest):
+            raise InvalidInputError(self._target.place, tag, "holds no manifest to add to", "Delete the tag.")
+        present = parse_json(data, tag, max_bytes=self._limits.manifest_bytes, limits=self._limits)
+        if lacks(present, layers):
+            config, manifest = merged(present, layers)
+            self._target.put_blob([config], BlobDigest.of(config), len(config))
+            self._target.put_manifest(manifest, OCI_MANIFEST)
+            self._target.set_names({tag: descriptor(OCI_MANIFEST, manifest)}, moving=[tag])
 
     def _bound(self, wanted: Wanted, beside: Beside) -> None:
-        size = sum(size for _, size in wanted.bodies) + sum(len(each.data) for each in wanted.documents)
+        documents = sum(len(each.data) for each in wanted.documents)
         with self._lock:
-            self._bytes += size
-            if self._bytes > self._limits.referrer_bytes:
+            self._documents += documents
+            self._bytes += documents + sum(size for _, size in wanted.bodies)
+            if self._bytes > self._limits.referrer_bytes or self._documents > self._limits.proofs_bytes:
                 raise self._too_much(beside, f"referrers of over {self._limits.referrer_bytes:,} bytes")
 
     def _too_much(self, beside: Beside, problem: str) -> LimitExceededError:
@@ -175,15 +190,24 @@ class Journey:
 
 
 def _digests(entries: Sequence[Descriptor]) -> Iterator[ManifestDigest]:
-    for entry in {str(entry["digest"]): entry for entry in entries}:
-        if entry.startswith("sha256:"):
-            yield ManifestDigest(entry)
+    for digest in {entry["digest"]: None for entry in entries}:
+        with suppress(ValueError):  # of another kind, or none at all: nothing that could be fetched here
+            yield ManifestDigest(digest)
 
 
-def _subject(root: Node) -> str:
-    document = root.document
-    subject = document.subject if isinstance(document, Index | Manifest) else None
-    return str(subject.digest) if subject else ""
+def _is_evidence(document: Index | Manifest | None, beside: Beside) -> bool:
+    """Whether this speaks about the subject, and is nothing that somebody could run.
+
+    cosign gives what lies under its tags the config of an image, so there the layers tell.
+    """
+    if not isinstance(document, Manifest):
+        return False
+    if not beside.tag:
+        is_about_it = document.subject is not None and str(document.subject.digest) == beside.subject["digest"]
+        return is_about_it and not document.config.media_type.startswith(_TO_RUN)
+    kinds = {layer.media_type for layer in document.layers}
+    signed = _SIGNED.get(beside.tag.rpartition(".")[2])
+    return kinds <= {signed} if signed else not any(kind.startswith(_TO_RUN) for kind in kinds)
 
 
 def _entry(document: Document, fields: JsonObject) -> Descriptor:

@@ -129,7 +129,7 @@ class Upload:
     def _demand_digest(self, response: Response) -> None:
         stored = response.header("Docker-Content-Digest")
         if stored and stored != str(self._digest):
-            raise PublicationError(f"{response.url} stored {stored!r} for {self._digest}. Look at the registry.")
+            raise PublicationError(f"{response.url} stored something else than {self._digest}. Look at the registry.")
 
     def _refuse(self, response: Response) -> NoReturn:
         if self._location and response.status in _FORGOTTEN:

@@ -11,7 +11,8 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat import asn1
 
 from flywheel_assets.domain.errors import InvalidInputError
-from flywheel_assets.ports import Identity, Origin
+from flywheel_assets.domain.evidence import Origin
+from flywheel_assets.ports import Identity
 
 _FULCIO = "1.3.6.1.4.1.57264.1"
 ISSUER, OTHER_NAME, ISSUER_V2, REPOSITORY, REVISION = (

@@ -1,5 +1,7 @@
 """What a status means, how long to wait, and what is tried again."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -203,6 +205,23 @@ def test_one_attempt_is_one_call() -> None:
     with pytest.raises(UnreadableError):
         patiently(call, attempts=1)
     assert call.calls == 1
+
+
+def test_another_try_says_nothing_on_stdout_where_structlog_is_installed() -> None:
+    # The first import of stamina decides, so this needs a process of its own.
+    program = """
+import structlog
+from flywheel_assets.adapters.http.retrying import patiently
+from flywheel_assets.domain.errors import RateLimitedError
+errors = [RateLimitedError("a", 0.0)]
+def call():
+    if errors:
+        raise errors.pop()
+    print("done")
+patiently(call)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("done\n", "")
 
 
 def test_the_wait_that_a_server_asks_for_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:

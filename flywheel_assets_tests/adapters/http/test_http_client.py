@@ -7,9 +7,11 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from flywheel_assets.adapters.http import wire
 from flywheel_assets.adapters.http.client import MAX_REDIRECTS, HttpClient
 from flywheel_assets.adapters.http.credentials import Credentials, Secret
 from flywheel_assets.adapters.http.wire import Connection, Timeouts
@@ -19,6 +21,7 @@ from flywheel_assets_tests.adapters.http.talking import Talk, answering, head_of
 from flywheel_assets_tests.scripted import Answer, Scripted
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+PUBLIC, PRIVATE = "93.184.216.34", "10.0.0.1"
 BEARER = Credentials(bearer=Secret("s3cret"))
 QUICK = Timeouts(connect=1, idle=0.3, grace=0.3)
 
@@ -163,21 +166,68 @@ def test_a_redirect_to_a_host_that_is_not_listed_is_not_followed(scripted: Scrip
     assert len(scripted.asked) == 1
 
 
-def test_a_redirect_of_a_public_surface_to_a_private_address_is_not_followed(scripted: Scripted) -> None:
-    scripted.answers = {"/x": Answer(302, {"Location": elsewhere(scripted, "/y")})}
-    client = HttpClient(scripted.url, hosts=[f"localhost:{scripted.port}"])
-    client.places.__dict__["is_private"] = False
+@pytest.fixture
+def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
+    """What names resolve to, one address a look-up, the last one for good; all are reached on this machine."""
+    found: dict[str, list[str]] = {}
+
+    def look_up(host: str, port: int, **_: object) -> list[tuple[object, ...]]:
+        address = found[host].pop(0) if len(found[host]) > 1 else found[host][0]
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port))]
+
+    def dialled(family: socket.AddressFamily, address: tuple[str, int], seconds: float) -> socket.socket:
+        return real(family, ("127.0.0.1", address[1]), seconds)
+
+    real = wire._dialled
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    monkeypatch.setattr(wire, "_dialled", dialled)
+    return found
+
+
+def test_a_redirect_of_a_public_surface_to_a_private_address_is_not_followed(
+    scripted: Scripted, names: dict[str, list[str]]
+) -> None:
+    names.update({"cache.example": [PUBLIC, PRIVATE], "blobs.example": [PRIVATE]})
+    scripted.answers = {"/x": Answer(302, {"Location": f"http://blobs.example:{scripted.port}/y"})}
+    client = HttpClient(f"http://cache.example:{scripted.port}", hosts=[f"blobs.example:{scripted.port}"])
     with pytest.raises(LedAstrayError, match="private address"):
         client.request("GET", "x")
-    assert len(scripted.asked) == 1
+    assert [asked.path for asked in scripted.asked] == ["/x"]
 
 
-def test_no_credential_goes_over_plain_http_to_a_public_surface(scripted: Scripted) -> None:
-    client = HttpClient(scripted.url, BEARER)
-    client.places.__dict__["is_private"] = False
+@pytest.mark.parametrize("addresses", [[PUBLIC], [PUBLIC, PRIVATE]])
+def test_no_credential_goes_over_plain_http_to_a_public_address(
+    scripted: Scripted, names: dict[str, list[str]], addresses: list[str]
+) -> None:
+    names["cache.example"] = addresses
     with pytest.raises(UsageError, match="not https"):
-        client.request("GET", "x")
+        HttpClient(f"http://cache.example:{scripted.port}", BEARER).request("GET", "x")
     assert scripted.asked == []
+
+
+def test_it_is_the_address_of_the_very_connection_that_decides_on_a_credential(
+    scripted: Scripted, names: dict[str, list[str]]
+) -> None:
+    # A name that answers otherwise the second time (rebinding) gains nothing.
+    names["cache.example"] = [PRIVATE, PUBLIC]
+    scripted.otherwise = Answer(200, {"Connection": "close"})
+    client = HttpClient(f"http://cache.example:{scripted.port}", BEARER)
+    got(client)
+    with pytest.raises(UsageError, match="not https"):
+        got(client)
+    assert [asked.headers["Authorization"] for asked in scripted.asked] == ["Bearer s3cret"]
+
+
+def test_a_credential_in_the_headers_of_a_request_goes_over_plain_http_to_no_public_address_either(
+    scripted: Scripted, names: dict[str, list[str]]
+) -> None:
+    names.update({"cache.example": [PRIVATE], "tokens.example": [PUBLIC]})
+    client = HttpClient(f"http://cache.example:{scripted.port}", hosts=[f"tokens.example:{scripted.port}"])
+    url, headers = f"http://tokens.example:{scripted.port}/token", {"Authorization": "Basic x"}
+    got(client)  # the surface is private, and that excuses nothing
+    with pytest.raises(LedAstrayError, match=r"tokens\.example.*not https"):
+        client.request("GET", url, headers=headers, authorization=None)
+    assert [asked.path for asked in scripted.asked] == ["/x"]
 
 
 def test_redirects_without_an_end_are_given_up(scripted: Scripted) -> None:
@@ -396,7 +446,7 @@ class Breaking(socket.socket):
 def test_what_a_server_said_before_it_broke_is_still_read() -> None:
     ours, theirs = socket.socketpair()
     with Breaking(fileno=ours.detach()) as sock, theirs:
-        connection = Connection(sock, Timeouts(idle=1))
+        connection = Connection(sock, Timeouts(idle=1), PRIVATE)
         assert not connection.send(b"GET / HTTP/1.1\r\n\r\n", [])
         theirs.sendall(REFUSED)
         assert connection.until(b"\r\n", 100) == b"HTTP/1.1 413 Content Too Large"
@@ -431,6 +481,17 @@ def test_a_server_that_takes_too_little_is_not_waited_for() -> None:
     timeouts = Timeouts(connect=1, idle=2, grace=0.2, bytes_per_second=1 << 40)
     with talking(talk) as url, pytest.raises(UnreadableError, match="bytes a second"):
         HttpClient(url, timeouts=timeouts).request("PUT", "x", body=bytes(64 * MIB))
+
+
+def test_a_server_may_take_as_long_to_answer_as_it_took_to_listen(monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds = itertools.count(step=0.5)  # half of one for each read and write
+    monkeypatch.setattr(wire, "time", SimpleNamespace(monotonic=lambda: next(seconds)))
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        connection = Connection(ours, Timeouts(grace=0.8, bytes_per_second=MIB), PRIVATE)
+        assert connection.send(b"GET / HTTP/1.1\r\n\r\n", [])
+        theirs.sendall(OK)
+        assert connection.until(b"\r\n", 100) == b"HTTP/1.1 200 OK"
 
 
 def test_an_upload_to_a_server_that_hangs_up_is_unreadable() -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flywheel_assets.adapters.http.places import Places, shown
+from flywheel_assets.adapters.http.places import EVERYWHERE, Places, shown
 from flywheel_assets.domain.errors import LedAstrayError, UnreadableError, UsageError
 
 PUBLIC = "93.184.216.34"
@@ -185,20 +185,48 @@ def test_another_host_at_a_public_address_is_let_through(names: dict[str, list[s
     assert [found for _, found in Places("https://cache.example").addresses("blobs.example", 443)] == [address]
 
 
+def connected_to(*hosts: str) -> Places:
+    """A surface at cache.example, after connections to these of its hosts."""
+    places = Places("https://cache.example", ["blobs.example"])
+    for host in hosts:
+        places.addresses(host, 443)
+    return places
+
+
 def test_a_surface_at_a_private_address_may_lead_to_private_ones(names: dict[str, list[str]]) -> None:
     names.update({"cache.example": ["10.0.0.1"], "blobs.example": ["10.0.0.2"]})
-    assert Places("https://cache.example").addresses("blobs.example", 443)
+    assert connected_to("cache.example", "blobs.example").is_private
 
 
 def test_a_surface_of_which_one_address_is_public_is_no_private_one(names: dict[str, list[str]]) -> None:
     names["cache.example"] = ["10.0.0.1", PUBLIC]
-    assert not Places("https://cache.example").is_private
+    assert not connected_to("cache.example").is_private
+
+
+@pytest.mark.parametrize("addresses", [["10.0.0.1", PUBLIC], [PUBLIC, "10.0.0.1"]])
+def test_a_surface_that_was_once_at_a_public_address_leads_to_no_private_one(
+    names: dict[str, list[str]], addresses: list[str]
+) -> None:
+    # What leads elsewhere may be the answer to either connection.
+    places = connected_to()
+    for address in addresses:
+        names["cache.example"] = [address]
+        places.addresses("cache.example", 443)
+    names["blobs.example"] = ["127.0.0.1"]
+    with pytest.raises(LedAstrayError, match="private address"):
+        places.addresses("blobs.example", 443)
+
+
+def test_a_surface_that_was_never_connected_to_leads_to_no_private_address(names: dict[str, list[str]]) -> None:
+    names.update({"cache.example": ["10.0.0.1"], "blobs.example": ["10.0.0.2"]})
+    with pytest.raises(LedAstrayError, match="private address"):
+        connected_to("blobs.example")
 
 
 def test_the_surface_itself_may_be_anywhere_but_only_on_its_own_port(names: dict[str, list[str]]) -> None:
     names["cache.example"] = [PUBLIC]
     places = Places("https://cache.example", ["cache.example:8443"])
-    assert not places.is_private
+    assert places.addresses("cache.example", 443)
     names["cache.example"] = ["10.0.0.1"]
     assert places.addresses("cache.example", 443)
     with pytest.raises(LedAstrayError, match="private address"):
@@ -223,6 +251,16 @@ def test_a_name_without_an_address_is_unreadable(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(socket, "getaddrinfo", fail)
     with pytest.raises(UnreadableError, match=r"cache\.example has no address"):
         Places("https://cache.example").addresses("cache.example", 443)
+
+
+@pytest.mark.parametrize(
+    ("hosts", "is_named"),
+    [(EVERYWHERE, [True, True, False]), (["blobs.example"], [True, True, True])],
+)
+def test_with_everywhere_only_the_surfaces_own_host_was_named(hosts: tuple[str, ...], is_named: list[bool]) -> None:
+    urls = ["https://cache.example/x", "https://CACHE.example:444/x", "https://blobs.example/x"]
+    places = Places("https://cache.example", hosts)
+    assert [places.is_named(urlsplit(url)) for url in urls] == is_named
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Writing a durable cache: the same promises in a folder, on a web server and in S3."""
 
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,15 +17,17 @@ from flywheel_assets.adapters.nix.remote import RemoteDurable, RemoteFiles
 from flywheel_assets.domain.errors import (
     AbsentError,
     FlywheelError,
+    InvalidInputError,
     LimitExceededError,
     PublicationError,
+    RateLimitedError,
     UnauthorisedError,
     UnreadableError,
     UsageError,
 )
 from flywheel_assets.domain.limits import MIB
 from flywheel_assets_tests.adapters.nix.making import s3_environment
-from flywheel_assets_tests.scripted import Answer, Scripted
+from flywheel_assets_tests.scripted import Answer, Asked, Scripted
 
 KINDS = ["folder", pytest.param("http", marks=pytest.mark.peer("nginx")), "s3"]
 
@@ -161,13 +164,61 @@ def test_what_s3_refuses_to_a_stranger_is_absent_where_the_cache_is_public(
         monkeypatch.setenv(name, value)
     scripted.otherwise = Answer(403)
     consumer = Bucket("s3://bucket/prefix", anonymous=True)
-    with pytest.raises(UnauthorisedError):
-        consumer.read("a", 9)
+    asking = (lambda: consumer.read("a", 9), lambda: consumer.size("a"))
+    for ask in asking:
+        with pytest.raises(UnauthorisedError):
+            ask()
     stamp = {"Last-Modified": "Wed, 25 Nov 2026 10:00:00 GMT", "ETag": '"x"'}
     scripted.answers["HEAD /bucket/prefix/nix-cache-info"] = Answer(headers=stamp, body=b"x")
-    with pytest.raises(AbsentError):
-        consumer.read("a", 9)
+    for ask in asking:
+        with pytest.raises(AbsentError):
+            ask()
     assert {asked.headers["Authorization"] for asked in scripted.asked} == {None}
+
+
+def repeating(status: int) -> Callable[[Asked], Answer]:
+    """As S3 answers to a signature that is wrong: with all that it was sent."""
+    names = ("Authorization", "x-amz-security-token")
+    return lambda asked: Answer(status, body="\x1b ".join(str(asked.headers[name]) for name in names).encode())
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(
+    ("status", "reading", "writing"),
+    [
+        (400, InvalidInputError, PublicationError),
+        (301, InvalidInputError, PublicationError),
+        (403, UnauthorisedError, UnauthorisedError),
+        (404, AbsentError, AbsentError),
+        (409, InvalidInputError, PublicationError),
+        (429, RateLimitedError, RateLimitedError),
+        (500, UnreadableError, UnreadableError),
+        (503, RateLimitedError, RateLimitedError),
+    ],
+)
+def test_what_s3_answers_has_its_own_error_that_repeats_none_of_its_words(
+    scripted: Scripted,
+    monkeypatch: pytest.MonkeyPatch,
+    status: int,
+    reading: type[FlywheelError],
+    writing: type[FlywheelError],
+) -> None:
+    for name, value in (s3_environment(scripted.url) | {"AWS_SESSION_TOKEN": "s3ss1on"}).items():
+        monkeypatch.setenv(name, value)
+    scripted.otherwise = repeating(status)
+    bucket = Bucket("s3://bucket/prefix")
+    ways: list[tuple[type[FlywheelError], Callable[[], object]]] = [
+        (reading, lambda: bucket.size("a")),
+        (reading, lambda: bucket._range("a", 0, 1)),
+        (writing, lambda: bucket.put("a", b"x")),
+        (writing, lambda: bucket.upload("a", 9 * MIB, iter([bytes(9 * MIB)]))),
+    ]
+    for kind, ask in ways:
+        with pytest.raises(kind, match="s3://bucket/prefix/") as raised:
+            ask()
+        told = "".join(traceback.format_exception(raised.value))
+        assert not [word for word in ("s3ss1on", "anybody", "\x1b", "x1b") if word in told]
+        assert ("again later" in told) is (status == 500)
 
 
 def test_an_s3_that_cannot_be_reached_is_unreadable_and_shows_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """A Nix cache on a web server that lies, breaks off, leads elsewhere or knows nobody: each has its own reading."""
 
+import time
 from collections.abc import Callable, Iterator
 from itertools import repeat
 from pathlib import Path
@@ -12,7 +13,7 @@ from flywheel_assets.adapters.http.credentials import Credentials, Secret
 from flywheel_assets.adapters.nix.cache import NixCache
 from flywheel_assets.adapters.nix.cache_files import DISTANT_THREADS, LOCAL_THREADS
 from flywheel_assets.adapters.nix.remote import RemoteFiles
-from flywheel_assets.domain.errors import AbsentError
+from flywheel_assets.domain.errors import AbsentError, UnauthorisedError
 from flywheel_assets.domain.inspections import Reading, ReadState
 from flywheel_assets.domain.limits import KIB
 from flywheel_assets.domain.names import store_path_hash
@@ -97,6 +98,15 @@ def test_a_miss_on_a_private_cache_is_absent_and_not_refused(cache: Cache, serve
     assert readings[APP.path].state is ReadState.READ
 
 
+def test_a_size_that_is_refused_is_a_miss_only_to_a_reader_who_is_known(cache: Cache, server: Scripted) -> None:
+    server.otherwise = for_whoever_knows(lambda asked: served(cache, asked))
+    server.answers["HEAD /main/nar/none"] = Answer(403)
+    with pytest.raises(AbsentError, match="nar/none is not there"):
+        RemoteFiles(HttpClient(f"{server.url}/main", TOKEN)).size("nar/none")
+    with pytest.raises(UnauthorisedError):
+        RemoteFiles(HttpClient(f"{server.url}/main")).size("nar/none")
+
+
 def test_a_reader_that_is_not_known_at_all_is_refused(cache: Cache, server: Scripted) -> None:
     server.otherwise = for_whoever_knows(lambda asked: served(cache, asked))
     for credentials in (Credentials(), Credentials(bearer=Secret("stale"))):
@@ -146,7 +156,7 @@ LIES = {
     "is empty": (Answer(body=b""), ReadState.EMPTY, "no byte"),
     "is cut off cleanly": (Answer(body=(FOLDER / "truncated.nar.zst").read_bytes()), ReadState.TRUNCATED, "ends early"),
     "is endless": (Answer(body=repeat(bytes(64 * KIB))), ReadState.UNDECODABLE, "not zstd"),
-    "has a huge window": (Answer(body=(FOLDER / "huge-window.nar.zst").read_bytes()), ReadState.UNDECODABLE, "2^27"),
+    "has a huge window": (Answer(body=(FOLDER / "huge-window.nar.zst").read_bytes()), ReadState.UNDECODABLE, "2^24"),
     "is a bomb": (Answer(body=(FOLDER / "bomb.nar.zst").read_bytes()), ReadState.TOO_LARGE, "declared bytes"),
     "has to wait": (Answer(429, {"Retry-After": "7000"}), ReadState.RATE_LIMITED, "429"),
     "leads to a file": (Answer(302, {"Location": "file:///etc/passwd"}), ReadState.MALFORMED, "etc/passwd"),
@@ -193,11 +203,25 @@ def test_a_url_that_is_no_plain_name_is_malformed(cache: Cache, server: Scripted
 
 
 def test_a_server_nearby_gets_few_requests_at_once_and_a_distant_one_many(nginx: WebServer, delayed: Delayed) -> None:
-    (nginx.folder / "nix-cache-info").write_text("StoreDir: /nix/store\n")
     name = nginx.url.rpartition("/")[2]
     far = delayed(nginx.process.port, 0.01)
-    assert RemoteFiles(HttpClient(nginx.url)).threads == LOCAL_THREADS
-    assert RemoteFiles(HttpClient(f"http://127.0.0.1:{far}/{name}")).threads == DISTANT_THREADS
+    for _ in range(2):  # a new cache, and one that is there
+        assert RemoteFiles(HttpClient(nginx.url)).threads == LOCAL_THREADS
+        assert RemoteFiles(HttpClient(f"http://127.0.0.1:{far}/{name}")).threads == DISTANT_THREADS
+        (nginx.folder / "nix-cache-info").write_text("StoreDir: /nix/store\n")
+
+
+def test_a_server_that_was_down_is_measured_again(server: Scripted) -> None:
+    files = RemoteFiles(HttpClient(f"{server.url}/main"))
+
+    def slowly(_: Asked) -> Answer:
+        time.sleep(0.02)
+        return Answer(body=b"StoreDir: /nix/store\n")
+
+    server.answers["GET /main/nix-cache-info"] = Answer(500)
+    assert files.threads == LOCAL_THREADS
+    server.answers["GET /main/nix-cache-info"] = slowly
+    assert files.threads == DISTANT_THREADS
 
 
 def test_a_file_that_is_no_narinfo_keeps_its_own_error(server: Scripted) -> None:

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +11,7 @@ from flywheel_assets.adapters.nix import durable
 from flywheel_assets.adapters.nix.cache import NixCache
 from flywheel_assets.adapters.nix.durable import DurableFolder
 from flywheel_assets.adapters.nix.folder import CacheFolder
-from flywheel_assets.adapters.nix.narinfo import NarInfo, parse_narinfo
+from flywheel_assets.adapters.nix.narinfo import NarInfo, parse_narinfo, render_narinfo
 from flywheel_assets.adapters.nix.reader import PublishedClosure
 from flywheel_assets.adapters.nix.signatures import NixSigningKey, verify_signature
 from flywheel_assets.adapters.nix.surface import NixCacheSurface
@@ -178,6 +178,35 @@ def test_a_new_release_key_signs_beside_the_old_one_without_copying(place: Place
     assert surface.plan(RELEASE).names == ()
 
 
+def test_the_release_key_signs_for_no_file_that_it_did_not_read(place: Place) -> None:
+    place.publish()
+    file = place.target / place.narinfo(APP.path).url
+    data = bytearray(file.read_bytes())
+    data[-5] ^= 1
+    file.write_bytes(data)
+    surface = place.surface(NixSigningKey.generate("release-2"))
+    plan = surface.plan(RELEASE)
+    assert plan.missing == ()
+    with pytest.raises(PublicationError, match=f"is not the NAR of {APP.path}"):
+        surface.reveal(plan)
+    assert [sig.partition(":")[0] for sig in place.narinfo(APP.path).sigs] == ["release-1"]
+
+
+@pytest.mark.parametrize("said", ["the same hash", "no hash"])
+def test_what_was_copied_is_signed_and_not_what_another_put_there_meanwhile(place: Place, said: str) -> None:
+    surface = place.surface()
+    plan = surface.plan(RELEASE)
+    surface.copy(plan, ignored)
+    info = parse_narinfo(place.source.narinfo(APP.path).read_bytes(), APP.path)
+    theirs = replace(info, url="nar/theirs.nar.zst", file_hash=info.file_hash if said == "the same hash" else None)
+    assert info.file_size
+    (place.target / theirs.url).write_bytes(bytes(info.file_size))
+    (place.target / f"{store_path_hash(APP.path)}.narinfo").write_bytes(render_narinfo(theirs))
+    surface.reveal(plan)
+    assert place.narinfo(APP.path).url != theirs.url
+    assert {reading.state for reading in place.surface().read_back(RELEASE, ignored)} == {ReadState.READ}
+
+
 @pytest.mark.parametrize("change", ["body", "references"])
 def test_a_published_path_with_other_content_is_refused_in_the_plan(place: Place, change: str) -> None:
     place.publish()
@@ -290,7 +319,8 @@ def test_proofs_are_attached_once_and_found_again(place: Place) -> None:
     assert surface.proofs(RELEASE) == ATTACHED
     for other in (b'{"v":2}', b'{"v":1} ', b"{"):
         changed = Proof(name="vsa", predicate_type="v", envelope=other)
-        with pytest.raises(PublicationError, match=r"vsa\.dsse\.json holds another proof"):
+        remedy = "restore the keys and evidence of its FLYWHEEL_HOME, or publish to another cache"
+        with pytest.raises(PublicationError, match=rf"vsa\.dsse\.json holds another proof already.* {remedy}"):
             surface.attach(plan, (changed,))
     assert surface.proofs(RELEASE) == ATTACHED
 

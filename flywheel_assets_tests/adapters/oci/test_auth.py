@@ -8,6 +8,7 @@ import pytest
 
 from flywheel_assets.adapters.http.client import HttpClient
 from flywheel_assets.adapters.http.credentials import ANONYMOUS, Credentials, Secret
+from flywheel_assets.adapters.http.places import EVERYWHERE
 from flywheel_assets.adapters.oci.auth import Access, Challenge, parse_challenge, scope
 from flywheel_assets.domain.errors import (
     FlywheelError,
@@ -16,6 +17,7 @@ from flywheel_assets.domain.errors import (
     LimitExceededError,
     RateLimitedError,
     UnauthorisedError,
+    UnreadableError,
 )
 from flywheel_assets_tests.scripted import Answer, Asked, Scripted, serving
 
@@ -58,6 +60,12 @@ def get(to: Access) -> int:
         ('bearer service=b, Realm = "https://a/t?x=1,2"', Challenge("bearer", "https://a/t?x=1,2", "b")),
         ('Basic realm="x"', Challenge("basic")),
         ('Bearer service="b"', None),
+        ('Basic realm="x", Bearer realm="https://a/t",service="s"', Challenge("bearer", "https://a/t", "s")),
+        ('Bearer realm="https://a/t", Basic realm="https://b/t"', Challenge("bearer", "https://a/t")),
+        ('Negotiate, Bearer service="",realm="https://a/t"', Challenge("bearer", "https://a/t")),
+        ('Negotiate YWJj==, basic realm=""', Challenge("basic")),
+        ('Digest realm="Basic, Bearer realm=x"', None),
+        ('realm="https://a/t", Bearer', None),
         ("Negotiate", None),
         ("", None),
     ],
@@ -79,8 +87,8 @@ def test_anonymous_readers_get_a_token_too_and_keep_it(scripted: Scripted) -> No
 def test_user_and_password_are_shown_to_the_token_service_and_the_token_to_the_registry(scripted: Scripted) -> None:
     registry(scripted)
     assert get(access(scripted, USER)) == 200
-    shown = {each.path: each.headers.get("Authorization") for each in scripted.asked}
-    assert shown == {"/token": BASIC, "/v2/a/b/manifests/v1": "Bearer token-0"}
+    shown = [(each.path, each.headers.get("Authorization")) for each in scripted.asked]
+    assert shown == [("/v2/", None), ("/token", BASIC), ("/v2/a/b/manifests/v1", "Bearer token-0")]
 
 
 def test_many_threads_share_one_token(scripted: Scripted) -> None:
@@ -138,7 +146,84 @@ def test_a_bearer_credential_is_shown_as_it_is(scripted: Scripted) -> None:
     given = registry(scripted)
     given.append("given by hand")
     assert get(access(scripted, Credentials(bearer=Secret("given by hand")))) == 200
-    assert [each.path for each in scripted.asked] == ["/v2/a/b/manifests/v1"] * 2
+    assert [each.path for each in scripted.asked] == ["/v2/", "/v2/a/b/manifests/v1"]
+
+
+def hiding(asked: Asked) -> Answer:
+    """A registry that tells strangers of nothing but its API."""
+    if asked.headers.get("Authorization") == BASIC:
+        return Answer(body=b"content")
+    return Answer(401, {"WWW-Authenticate": 'Basic realm="x"'}) if asked.path == "/v2/" else Answer(404)
+
+
+def test_what_a_registry_hides_from_strangers_is_seen_with_a_credential(scripted: Scripted) -> None:
+    scripted.otherwise = hiding
+    to = access(scripted, USER)
+    with ThreadPoolExecutor(4) as pool:
+        assert set(pool.map(lambda _: get(to), range(8))) == {200}
+    assert [each.path for each in scripted.asked].count("/v2/") == 1
+    assert get(access(scripted)) == 404
+
+
+@pytest.mark.parametrize("status", [200, 404])
+def test_a_registry_whose_api_asks_for_nothing_may_still_ask_later(scripted: Scripted, status: int) -> None:
+    registry(scripted)
+    scripted.answers["GET /v2/"] = Answer(status)
+    to = access(scripted, USER)
+    assert [get(to), get(to)] == [200, 200]
+    assert [each.path for each in scripted.asked].count("/v2/") == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (Answer(429), RateLimitedError),
+        (Answer(503), UnreadableError),
+        (Answer(403), UnauthorisedError),
+        (Answer(401, {"WWW-Authenticate": "Negotiate"}), UnauthorisedError),
+    ],
+)
+def test_a_registry_that_does_not_say_what_to_show_is_an_error_and_is_asked_again(
+    scripted: Scripted, answer: Answer, error: type[Exception]
+) -> None:
+    scripted.otherwise = hiding
+    scripted.answers["GET /v2/"] = answer
+    to = access(scripted, USER)
+    with pytest.raises(error):
+        get(to)
+    assert [each.path for each in scripted.asked] == ["/v2/"]
+    del scripted.answers["GET /v2/"]
+    assert get(to) == 200
+
+
+@pytest.mark.parametrize("asks_for", ['Bearer realm="{}/token"', 'Basic realm="x"'])
+@pytest.mark.parametrize("hosts", [EVERYWHERE, ("localhost",)])
+def test_a_host_that_the_registry_leads_to_cannot_ask_for_a_credential(
+    scripted: Scripted, asks_for: str, hosts: tuple[str, ...]
+) -> None:
+    with serving(Scripted()) as store:
+        blobs = f"http://localhost:{store.port}"
+        store.answers["GET /token"] = Answer(body=b'{"token": "stolen"}')
+        store.otherwise = Answer(401, {"WWW-Authenticate": asks_for.format(blobs)})
+        registry(scripted)
+        scripted.answers["GET /v2/a/b/blobs/x"] = Answer(307, {"Location": f"{blobs}/blob"})
+        to = access(scripted, USER, *(f"{host}:{store.port}" if host != "*" else host for host in hosts))
+        for _ in range(2):
+            assert get(to) == 200, "the registry itself is asked as ever"
+            with to.request("GET", "/v2/a/b/blobs/x", PULL, headers={}) as response:
+                assert response.status == 401
+        assert [(each.path, each.headers.get("Authorization")) for each in store.asked] == [("/blob", None)] * 2
+
+
+@pytest.mark.parametrize(("host", "shown"), [("127.0.0.1", BASIC), ("localhost", None)])
+def test_a_registry_that_may_lead_anywhere_gets_a_password_for_its_own_host_alone(
+    scripted: Scripted, host: str, shown: str | None
+) -> None:
+    with serving(Scripted()) as tokens:
+        tokens.answers["GET /token"] = Answer(body=b'{"token": "token-0"}')
+        registry(scripted, realm=f"http://{host}:{tokens.port}").append("token-0")
+        assert get(access(scripted, USER, *EVERYWHERE)) == 200
+        assert [each.headers.get("Authorization") for each in tokens.asked] == [shown]
 
 
 def test_a_realm_on_another_host_is_refused_unless_it_is_allowed(scripted: Scripted) -> None:

@@ -19,6 +19,7 @@ from flywheel_assets.domain.digests import ManifestDigest, Sha256
 from flywheel_assets.domain.envelopes import BUNDLE_V03, bundles_of, without_key_ids
 from flywheel_assets.domain.errors import (
     InvalidInputError,
+    LimitExceededError,
     PublicationError,
     RateLimitedError,
     ReadError,
@@ -271,9 +272,8 @@ INDEX = "application/vnd.oci.image.index.v1+json"
         canonical({"schemaVersion": 2, "mediaType": INDEX, "manifests": []}),
         b"no JSON",
         b'{"schemaVersion":2,"layers":[7]}',
-        b" " * (DEFAULT_LIMITS.manifest_bytes + 1),
     ],
-    ids=["an index", "no JSON", "no layers", "too large"],
+    ids=["an index", "no JSON", "no layers"],
 )
 def test_nonsense_under_a_tag_of_cosigns_does_not_keep_ours_out(layout: OciLayout, nonsense: bytes) -> None:
     subject = put_image(layout)
@@ -283,6 +283,26 @@ def test_nonsense_under_a_tag_of_cosigns_does_not_keep_ours_out(layout: OciLayou
     made = made_for(subject)
     attach(layout, subject, made.all, DEFAULT_LIMITS)
     assert all(holds(layout, subject, proof) == 1 for proof in made.all)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"annotations": {str(number): "x" * 60_000 for number in range(80)}},
+        {"annotations": {"dev.sigstore.cosign/chain": "x" * 70_000}},
+        {"layers": [descriptor(DSSE, b"%d" % number) for number in range(DEFAULT_LIMITS.cosign_layers + 1)]},
+    ],
+    ids=["too large", "too long a text", "too many layers"],
+)
+def test_what_is_too_much_for_us_under_a_tag_of_cosigns_is_not_written_over(
+    layout: OciLayout, fields: dict[str, Any]
+) -> None:
+    subject = put_image(layout)
+    put_tagged(layout, subject, "att", **fields)
+    before = layout.tag(cosign_tag(digest_of(subject), "att"))
+    with pytest.raises(LimitExceededError, match=r"\.att: .*not written over: delete what nobody needs"):
+        attach(layout, subject, made_for(subject).all, DEFAULT_LIMITS)
+    assert layout.tag(cosign_tag(digest_of(subject), "att")) == before
 
 
 def test_a_tag_that_cannot_be_read_is_not_written_over(layout: OciLayout) -> None:
@@ -526,6 +546,40 @@ def test_what_others_pile_up_does_not_crowd_out_ours(layout: OciLayout) -> None:
     read: list[int] = []
     list(find_proofs(layout, digest_of(subject), DEFAULT_LIMITS, read.append))
     assert sum(read) < DEFAULT_LIMITS.proofs_bytes + 2 * DEFAULT_LIMITS.manifest_bytes
+
+
+def padded(layout: OciLayout, subject: Descriptor, number: int, size: int) -> Descriptor:
+    """A foreign referrer with a manifest of some more than ``size`` bytes."""
+    put(layout, EMPTY_CONFIG)
+    fields = {"artifactType": DSSE, "config": descriptor(EMPTY_TYPE, EMPTY_CONFIG), "layers": [], "subject": subject}
+    padding = {f"{number}-{part}": "x" * 50_000 for part in range(size // 50_000)}
+    manifest = canonical({"schemaVersion": 2, "mediaType": MANIFEST, **fields, "annotations": padding})
+    layout.put_manifest(manifest, MANIFEST)
+    return descriptor(MANIFEST, manifest, artifactType=DSSE)
+
+
+def test_manifests_that_are_larger_than_any_that_names_a_proof_are_not_read(layout: OciLayout) -> None:
+    subject = put_image(layout)
+    layout.list_referrers(subject, [padded(layout, subject, number, 3_000_000) for number in range(4)])
+    made = made_for(subject)
+    attach(layout, subject, made.all, DEFAULT_LIMITS)
+    read: list[int] = []
+    found = list(find_proofs(layout, digest_of(subject), DEFAULT_LIMITS, read.append))
+    assert {proof.envelope for proof in made.all} <= {each.attached.data for each in found if each.attached}
+    assert sum(read) < 100_000
+
+
+def test_manifests_that_are_larger_than_their_list_says_are_refused_before_they_are_all_read(
+    layout: OciLayout,
+) -> None:
+    subject = put_image(layout)
+    entries = [{**padded(layout, subject, number, 900_000), "size": 10} for number in range(60)]
+    layout.list_referrers(subject, entries)
+    read: list[int] = []
+    small = replace(DEFAULT_LIMITS, proofs=100, proof_manifest_bytes=20_000)
+    with pytest.raises(LimitExceededError, match="far more bytes than their list says"):
+        list(find_proofs(layout, digest_of(subject), small, read.append))
+    assert sum(read) < 30_000_000
 
 
 def test_others_who_lie_about_the_size_of_ours_do_not_hide_them(layout: OciLayout) -> None:

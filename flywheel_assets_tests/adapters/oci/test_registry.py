@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from flywheel_assets.adapters.http.credentials import Credentials, Secret
+from flywheel_assets.adapters.http.credentials import ANONYMOUS, Credentials, Secret
 from flywheel_assets.adapters.oci.registry import ACCEPT, Registry, RegistryRepository
 from flywheel_assets.adapters.oci.source import OciStaging
 from flywheel_assets.adapters.oci.surface import OciSurface
@@ -56,7 +56,7 @@ def _hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("time.sleep", lambda _seconds: None)
 
 
-def repository(scripted: Scripted, *hosts: str, credentials: Credentials = BEARER) -> RegistryRepository:
+def repository(scripted: Scripted, *hosts: str, credentials: Credentials = ANONYMOUS) -> RegistryRepository:
     return Registry(scripted.url, credentials, hosts, sleep=nothing_passes).repository("a/b")
 
 
@@ -151,7 +151,7 @@ def test_a_redirected_blob_is_fetched_without_the_credential(scripted: Scripted)
         challenged(scripted)
         scripted.answers[f"GET {AT}"] = Answer(307, {"Location": f"{elsewhere.url}/blob?signature=x"})
         elsewhere.answers["GET /blob"] = Answer(body=DATA)
-        at = repository(scripted, f"127.0.0.1:{elsewhere.port}")
+        at = repository(scripted, f"127.0.0.1:{elsewhere.port}", credentials=BEARER)
         assert at.blob_size(BlobDigest.of(b"")) is None
         assert b"".join(at.open_blob(BLOB)) == DATA
         assert scripted.asked[-1].headers.get("Authorization") == "Bearer opens-nothing"
@@ -400,11 +400,11 @@ def test_an_upload_that_is_sent_to_another_host_is_refused(scripted: Scripted) -
         for place in (f"{elsewhere.url}/upload", "http://169.254.169.254/x", "//localhost/x", "file:///etc/passwd"):
             scripted.answers["POST /v2/a/b/blobs/uploads/"] = Answer(202, {"Location": place})
             with pytest.raises(LedAstrayError):
-                repository(scripted).put_blob([DATA], BLOB, SIZE)
+                repository(scripted, credentials=BEARER).put_blob([DATA], BLOB, SIZE)
         assert elsewhere.asked == []
         scripted.answers["POST /v2/a/b/blobs/uploads/"] = Answer(202, {"Location": f"{elsewhere.url}/upload"})
         elsewhere.answers["PUT /upload"] = Answer(201)
-        repository(scripted, f"127.0.0.1:{elsewhere.port}").put_blob([DATA], BLOB, SIZE)
+        repository(scripted, f"127.0.0.1:{elsewhere.port}", credentials=BEARER).put_blob([DATA], BLOB, SIZE)
         assert [each.headers.get("Authorization") for each in elsewhere.asked] == [None]
 
 
@@ -439,6 +439,30 @@ def test_a_manifest_that_is_stored_as_something_else_is_refused(scripted: Script
     scripted.answers[at] = Answer(405)
     with pytest.raises(FlywheelError):
         repository(scripted).put_manifest(b"{}", MANIFEST)
+
+
+def test_what_a_registry_says_in_headers_is_not_repeated_in_errors(scripted: Scripted) -> None:
+    said = f"sha256:{'e' * 64} opens-nothing"
+    headers = {"Docker-Content-Digest": said, "Content-Type": said, "Content-Range": said, "Range": said}
+    scripted.otherwise = Answer(201, headers)
+    scripted.answers[f"HEAD {AT}"] = Answer(200, {"X-Said": said}, body=iter(()))
+    scripted.answers[f"GET {AT}"] = Answer(206, headers)
+    scripted.answers["GET /v2/a/b/manifests/v1"] = Answer(200, headers, b"{}")
+    scripted.answers["GET /v2/a/b/manifests/v2"] = Answer(200, {"Content-Type": said}, b"{}")
+    scripted.answers["POST /v2/a/b/blobs/uploads/"] = Answer(202, {"Location": "/upload", **headers})
+    held = repository(scripted)
+    calls: list[tuple[Callable[[], object], str]] = [
+        (lambda: held.blob_size(BLOB), "is no size"),
+        (lambda: list(held.open_blob(BLOB)), "not what was asked for"),
+        (lambda: held.tag("v1"), "not what the registry says"),
+        (lambda: held.tag("v2"), "media"),
+        (lambda: held.put_manifest(b"{}", MANIFEST), "stored something else"),
+        (lambda: held.put_blob([DATA], BLOB, SIZE, held), "stored something else"),
+    ]
+    for call, word in calls:
+        with pytest.raises(FlywheelError, match=word) as caught:
+            call()
+        assert "opens-nothing" not in str(caught.value)
 
 
 def test_a_registry_that_does_not_see_a_blob_yet_is_waited_for(scripted: Scripted) -> None:

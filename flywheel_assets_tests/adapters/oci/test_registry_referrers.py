@@ -58,6 +58,26 @@ def test_pages_without_an_end_and_pages_elsewhere_are_refused(scripted: Scripted
         repository(scripted).referrers(SUBJECT)
 
 
+@pytest.mark.parametrize("number", [300, 3], ids=["too many", "too large"])
+def test_all_pages_together_are_bounded_like_one(scripted: Scripted, number: int) -> None:
+    padding = {str(part): "x" * 60_000 for part in range(12 if number == 3 else 0)}
+    entries = [{**entry(str(each)), "more": padding} for each in range(number)]
+    scripted.answers[f"GET {BY_API}"] = lambda asked: (
+        index(*entries) if asked.query else index(*entries, Link=f'<{BY_API}?page=2>; rel="next"')
+    )
+    with pytest.raises(LimitExceededError, match="more than 512 or"):
+        repository(scripted).referrers(SUBJECT)
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_a_list_on_a_host_that_is_not_allowed_is_not_taken_for_no_referrers(scripted: Scripted, status: int) -> None:
+    """303 leads to something else than what was asked for, all others to the list itself."""
+    scripted.answers[f"GET {BY_API}"] = Answer(status, {"Location": "https://elsewhere.invalid/list"})
+    scripted.answers[f"GET {BY_TAG}"] = index(entry("a"))
+    with pytest.raises(LedAstrayError):
+        repository(scripted).referrers(SUBJECT)
+
+
 @pytest.mark.parametrize(
     "answer",
     [

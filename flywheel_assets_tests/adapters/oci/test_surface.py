@@ -6,14 +6,19 @@ import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
+from flywheel_assets.adapters.oci import attaching
 from flywheel_assets.adapters.oci.builder import image_in_layout
 from flywheel_assets.adapters.oci.layout import OciLayout
+from flywheel_assets.adapters.oci.referrers import descriptor
+from flywheel_assets.adapters.oci.repository import Repository
 from flywheel_assets.adapters.oci.source import OciStaging
 from flywheel_assets.adapters.oci.surface import OciSurface
 from flywheel_assets.domain.artifacts import OciImage
+from flywheel_assets.domain.digests import ManifestDigest, Sha256
 from flywheel_assets.domain.errors import (
     AbsentError,
     NameTakenError,
@@ -22,8 +27,10 @@ from flywheel_assets.domain.errors import (
     UsageError,
 )
 from flywheel_assets.domain.inspections import Reading, ReadState
+from flywheel_assets.domain.limits import DEFAULT_LIMITS
 from flywheel_assets.domain.publications import Proof, Release
 from flywheel_assets_tests.adapters.oci.images import (
+    INDEX,
     MANIFEST,
     PLATFORMS,
     PROOFS,
@@ -114,6 +121,40 @@ def test_what_was_published_reads_back_whole(surface: OciSurface, image: OciImag
     assert members == {"index", "manifest", "config", "layer", "tag", "referrer", "proof"}
     assert {f"manifest {name} {image.platforms[name]}" for name in PLATFORMS} <= {r.member for r in readings}
     assert envelopes(surface, release) == sorted(proof.envelope for proof in PROOFS)
+
+
+def test_a_form_of_a_proof_that_is_gone_from_its_place_does_not_read_back(
+    surface: OciSurface, image: OciImage, target: Path
+) -> None:
+    release, tag = release_of(image, "v1"), f"sha256-{image.manifest.hex}"
+    publish(surface, release)
+    assert is_sound(surface.read_back(release, nothing, PROOFS))
+    layout = OciLayout(target)
+    layout.prepare()
+    listed = layout.referrers(image.manifest)
+    assert len(listed) == 2 * len(PROOFS), "the envelope and a bundle of each"
+    for gone in listed:
+        seal(target, *named(target, tag, [each for each in listed if each != gone]))
+        readings = surface.read_back(release, nothing, PROOFS)
+        assert [gone["digest"] in r.detail for r in readings if r.state is ReadState.ABSENT] == [True]
+    for present in (PROOFS[:0], PROOFS[:1]):
+        seal(target, *named(target, tag, listed, but=f"{tag}.att"))
+        attaching.attach(layout, subject_of(target, image), present, DEFAULT_LIMITS)
+        readings = surface.read_back(release, nothing, PROOFS)
+        lost = [f"under the tag {tag}.att" in r.detail for r in readings if r.state is ReadState.ABSENT]
+        assert lost == [True] * (len(PROOFS) - len(present))
+
+
+def named(target: Path, tag: str, listed: list[dict[str, Any]], but: str = "") -> list[tuple[str, dict[str, Any]]]:
+    """The names of a layout, with another list of referrers under ``tag``, and without ``but``."""
+    entries = json.loads((target / "index.json").read_text())["manifests"]
+    said = "org.opencontainers.image.ref.name"
+    found = {entry["annotations"][said]: entry for entry in entries if said in entry.get("annotations", {})}
+    return [(name, entry) for name, entry in ({**found, tag: put_index(target, listed)}).items() if name != but]
+
+
+def subject_of(target: Path, image: OciImage) -> dict[str, Any]:
+    return descriptor(INDEX, blob_file(target, image.manifest).read_bytes())
 
 
 def snapshot(folder: Path) -> dict[str, bytes]:
@@ -245,6 +286,22 @@ def test_a_tag_that_is_taken_between_plan_and_reveal_is_refused(
     with pytest.raises(NameTakenError):
         surface.reveal(plan)
     assert "new" not in names(target), "all tags or none"
+
+
+def test_a_tag_that_was_right_in_the_plan_is_looked_at_again(
+    surface: OciSurface, image: OciImage, tmp_path: Path, target: Path
+) -> None:
+    release = release_of(image, "v1", "latest", moving=("latest",))
+    publish(surface, release)
+    plan = surface.plan(release)
+    assert plan.names == ()
+    publish(surface, release_of(make_image(tmp_path / "staging", seed="newer"), "latest", moving=("latest",)))
+    surface.reveal(plan)
+    assert is_sound(surface.read_back(release, nothing))
+    layout = OciLayout(target)
+    layout.set_names({"v1": put_manifest(target, "linux/s390x")}, moving=["v1"])
+    with pytest.raises(NameTakenError):
+        surface.reveal(plan)
 
 
 @pytest.mark.parametrize("kind", ["config", "layer", "manifest", "index"])
@@ -395,3 +452,52 @@ def test_a_builder_describes_the_image_that_it_has_just_made(tmp_path: Path, ima
     with pytest.raises(UsageError):
         image_in_layout(staged, "sha256:12", REPOSITORY)
     assert MANIFEST in blob_file(staged, image.manifest).read_text()
+
+
+class Lagging:
+    """A layout whose consumers see one kind of thing only after some looks; it counts the waits."""
+
+    def __init__(self, layout: OciLayout, what: str, looks: int) -> None:
+        self._layout, self._what, self._looks = layout, what, looks
+        self.waited = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._layout, name)
+
+    def waits(self) -> Iterator[None]:
+        for self.waited in range(1, 4):
+            yield
+
+    def tag(self, name: str) -> Any:
+        what = name.rpartition(".")[2] if name.startswith("sha256-") else "tag"
+        return None if self._is_late(what) else self._layout.tag(name)
+
+    def referrers(self, subject: ManifestDigest) -> Any:
+        return [] if self._is_late("referrers") else self._layout.referrers(subject)
+
+    def manifest_size(self, digest: Sha256) -> int | None:
+        return None if self._is_late("manifest") else self._layout.manifest_size(digest)
+
+    def _is_late(self, what: str) -> bool:
+        self._looks -= what == self._what
+        return what == self._what and self._looks >= 0
+
+
+@pytest.mark.parametrize("what", ["tag", "att", "referrers", "manifest"])
+def test_a_registry_that_lags_is_given_time(surface: OciSurface, image: OciImage, target: Path, what: str) -> None:
+    release = release_of(image, "v1")
+    publish(surface, release)
+    for looks, waited in ((2, 2), (0, 0)):
+        lagging = Lagging(OciLayout(target), what, looks)
+        surface._consumer = {"released/dashboard": cast("Repository", lagging)}.__getitem__
+        assert is_sound(surface.read_back(release, nothing, PROOFS))
+        assert lagging.waited == waited
+
+
+def test_what_a_consumer_never_sees_is_told_after_a_while(surface: OciSurface, image: OciImage, target: Path) -> None:
+    release = release_of(image, "v1")
+    publish(surface, release)
+    lagging = Lagging(OciLayout(target), "tag", 1000)
+    surface._consumer = {"released/dashboard": cast("Repository", lagging)}.__getitem__
+    assert {r.member: r.state for r in surface.read_back(release, nothing)}["tag v1"] is ReadState.ABSENT
+    assert lagging.waited == 3

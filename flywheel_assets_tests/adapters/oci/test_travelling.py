@@ -2,9 +2,9 @@
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -14,10 +14,19 @@ from flywheel_assets.adapters.oci.source import OciStaging
 from flywheel_assets.adapters.oci.surface import OciSurface
 from flywheel_assets.domain.artifacts import OciImage
 from flywheel_assets.domain.digests import ManifestDigest
-from flywheel_assets.domain.errors import AbsentError, PublicationError, UnreadableError
+from flywheel_assets.domain.errors import (
+    PublicationError,
+    RateLimitedError,
+    ReadError,
+    UnauthorisedError,
+    UnreadableError,
+)
 from flywheel_assets.domain.limits import DEFAULT_LIMITS, Limits
 from flywheel_assets.domain.publications import Release
 from flywheel_assets_tests.adapters.oci.images import (
+    CONFIG,
+    INDEX,
+    LAYER,
     MANIFEST,
     PLATFORMS,
     PROOFS,
@@ -32,6 +41,7 @@ from flywheel_assets_tests.adapters.oci.images import (
     put_json,
     release_of,
 )
+from flywheel_assets_tests.adapters.oci.images import put_manifest as put_image
 from flywheel_assets_tests.adapters.oci.registries import push, repositories
 from flywheel_assets_tests.processes import Server
 
@@ -181,7 +191,8 @@ def test_a_foreign_referrer_is_no_proof_of_ours(tmp_path: Path, image: OciImage,
 def test_what_is_listed_and_gone_or_of_another_image_stays(tmp_path: Path, image: OciImage, staged: Path) -> None:
     gone = referrer(staged, subject_of(staged, image.manifest), "gone")
     strange = referrer(staged, subject_of(staged, image.platforms[PLATFORMS[0]]), "of another")
-    listing(staged, image.manifest, gone, strange)
+    odd = {**gone, "digest": "sha256:../../etc/passwd"}
+    listing(staged, image.manifest, gone, strange, odd)
     blob_file(staged, gone["digest"]).unlink()
     publish(surface_of(tmp_path), release_of(image, "v1"))
     target = OciLayout(tmp_path / "durable/released/dashboard")
@@ -228,20 +239,136 @@ def test_a_source_that_has_lost_them_does_not_stop_a_repeated_promotion(
     assert notes(OciLayout(tmp_path / "durable/released/dashboard"), image.manifest) == {"an SBOM"}
 
 
-def test_a_source_that_does_not_answer_stops_only_the_first_promotion(
-    tmp_path: Path, image: OciImage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fails(self: OciLayout, subject: ManifestDigest) -> list[dict[str, Any]]:
-        if "staging" in self.place:
-            raise UnreadableError("It does not answer.")
-        raise AbsentError("Not asked here.")
+class Refusing:
+    """A staging repository that does not give one manifest, as long as ``error`` is set."""
 
+    def __init__(self, layout: OciLayout, digest: str) -> None:
+        self._layout, self._digest = layout, digest
+        self.error: ReadError | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._layout, name)
+
+    def open_manifest(self, digest: ManifestDigest) -> Iterator[bytes]:
+        if self.error is not None and str(digest) == self._digest:
+            raise self.error
+        return self._layout.open_manifest(digest)
+
+
+def refusing(tmp_path: Path, digest: str) -> tuple[OciSurface, Refusing]:
+    staging = Refusing(OciLayout(tmp_path / "staging", REPOSITORY), digest)
+    source = OciStaging(lambda _: cast("Repository", staging))
+    return OciSurface(layouts(tmp_path / "durable"), source), staging
+
+
+ERRORS = [UnreadableError("x"), RateLimitedError("x", 7), UnauthorisedError("x")]
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
+def test_a_signature_that_could_not_be_carried_is_not_lost_on_the_next_run(
+    tmp_path: Path, image: OciImage, staged: Path, error: ReadError
+) -> None:
+    entry = referrer(staged, subject_of(staged, image.manifest))
+    listing(staged, image.manifest, entry)
+    surface, staging = refusing(tmp_path, entry["digest"])
+    staging.error = error
+    for _ in range(2):
+        plan = surface.plan(release_of(image, "v1"))
+        with pytest.raises(type(error)):
+            surface.copy(plan, nothing)
+    assert plan.missing == (), "the image itself is there by then"
+    staging.error = None
+    publish(surface, release_of(image, "v1"))
+    assert notes(OciLayout(tmp_path / "durable/released/dashboard"), image.manifest) == {"an SBOM"}
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
+def test_a_published_image_needs_no_source_that_refuses_but_one_that_fails_is_asked_again(
+    tmp_path: Path, image: OciImage, staged: Path, error: ReadError
+) -> None:
+    entry = referrer(staged, subject_of(staged, image.manifest))
+    listing(staged, image.manifest, entry)
+    surface, staging = refusing(tmp_path, entry["digest"])
+    publish(surface, release_of(image, "v1"))
+    staging.error = error
+    if isinstance(error, UnauthorisedError):
+        publish(surface, release_of(image, "v1"))
+        return
+    with pytest.raises(type(error)):
+        publish(surface, release_of(image, "v1"))
+
+
+def artifact(layout: Path, subject: object, config: str, layer: str, **more: Any) -> dict[str, Any]:
+    """What refers to an image and is of these media types; its entry in a list."""
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": MANIFEST,
+        "config": put_json(layout, {"os": "linux", "architecture": "amd64"}, config),
+        "layers": [put(layout, f"{config} {layer}".encode(), layer)],
+        "subject": subject,
+        **more,
+    }
+    return put_json(layout, manifest, MANIFEST)
+
+
+@pytest.mark.parametrize(
+    ("config", "more"),
+    [
+        (CONFIG, {}),
+        (CONFIG, {"artifactType": SBOM}),
+        ("application/vnd.docker.container.image.v1+json", {}),
+        ("application/vnd.docker.plugin.v1+json", {}),
+        ("application/vnd.cncf.helm.config.v1+json", {"artifactType": SBOM}),
+        ("application/vnd.wasm.config.v0+json", {}),
+    ],
+)
+def test_what_could_be_run_or_installed_does_not_travel_as_a_referrer(
+    tmp_path: Path, image: OciImage, staged: Path, config: str, more: dict[str, Any]
+) -> None:
+    smuggled = artifact(staged, subject_of(staged, image.manifest), config, LAYER, **more)
+    listing(staged, image.manifest, smuggled, referrer(staged, subject_of(staged, image.manifest)))
+    publish(surface_of(tmp_path), release_of(image, "v1"))
+    target = OciLayout(tmp_path / "durable/released/dashboard")
+    assert target.manifest_size(ManifestDigest(smuggled["digest"])) is None
+    assert smuggled["digest"] not in {entry["digest"] for entry in target.referrers(image.manifest)}
+    assert notes(target, image.manifest) == {"an SBOM"}, "and what may travel does"
+
+
+def test_an_index_does_not_travel_as_a_referrer(tmp_path: Path, image: OciImage, staged: Path) -> None:
+    subject = subject_of(staged, image.manifest)
+    fields = {
+        "schemaVersion": 2,
+        "mediaType": INDEX,
+        "manifests": [put_image(staged, "linux/s390x")],
+        "subject": subject,
+    }
+    smuggled = put_json(staged, fields, INDEX, artifactType=SBOM)
+    listing(staged, image.manifest, smuggled)
+    publish(surface_of(tmp_path), release_of(image, "v1"))
+    target = OciLayout(tmp_path / "durable/released/dashboard")
+    assert target.manifest_size(ManifestDigest(smuggled["digest"])) is None
+
+
+@pytest.mark.parametrize(
+    ("suffix", "layer", "travels"),
+    [
+        ("sig", LAYER, False),
+        ("sig", "application/x-unknown", False),
+        ("att", LAYER, False),
+        ("sbom", LAYER, False),
+        ("sbom", "application/vnd.docker.image.rootfs.diff.tar.gzip", False),
+        ("sig", "application/vnd.dev.cosign.simplesigning.v1+json", True),
+        ("att", "application/vnd.dsse.envelope.v1+json", True),
+        ("sbom", "text/spdx+json", True),
+    ],
+)
+def test_what_could_be_run_does_not_travel_under_a_tag_of_cosigns(
+    tmp_path: Path, image: OciImage, staged: Path, suffix: str, layer: str, *, travels: bool
+) -> None:
+    tag = f"sha256-{image.manifest.hex}.{suffix}"
+    writable(staged).set_names({tag: artifact(staged, None, CONFIG, layer)}, moving=[tag])
     surface = surface_of(tmp_path)
     plan = surface.plan(release_of(image, "v1"))
-    with monkeypatch.context() as patched:
-        patched.setattr(OciLayout, "referrers", fails)
-        with pytest.raises(UnreadableError):
-            surface.copy(plan, nothing)
     surface.copy(plan, nothing)
-    monkeypatch.setattr(OciLayout, "referrers", fails)
-    surface.copy(surface.plan(release_of(image, "v1")), nothing)
+    found = OciLayout(tmp_path / "durable/released/dashboard").tag(tag)
+    assert (found is not None) == travels

@@ -10,10 +10,11 @@ from flywheel_assets.adapters.signatures.verifier import SignatureVerifier
 from flywheel_assets.domain.digests import Sha256
 from flywheel_assets.domain.envelopes import COSIGN_SIGNATURE
 from flywheel_assets.domain.errors import InvalidInputError, LimitExceededError
+from flywheel_assets.domain.evidence import Origin
 from flywheel_assets.domain.image_signatures import is_signature_of, read_attestation
 from flywheel_assets.domain.publications import Attached, Form
 from flywheel_assets.domain.statements import PAYLOAD_TYPE, SIMPLE_SIGNING
-from flywheel_assets.ports import Checked, Origin, Trusted
+from flywheel_assets.ports import Checked, Trusted
 from flywheel_assets_tests.adapters.signatures.make_vectors import IMAGE, SCAN, SCANNED, SIGNED, VECTORS
 from flywheel_assets_tests.adapters.signatures.miniature import (
     REPOSITORY,

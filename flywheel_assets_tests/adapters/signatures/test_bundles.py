@@ -13,10 +13,11 @@ import pytest
 from flywheel_assets.adapters.signatures.keys import DsseSigner
 from flywheel_assets.adapters.signatures.verifier import SignatureVerifier
 from flywheel_assets.domain.errors import InvalidInputError, LimitExceededError, UsageError
+from flywheel_assets.domain.evidence import Origin
 from flywheel_assets.domain.limits import Limits
 from flywheel_assets.domain.publications import Attached, Form
 from flywheel_assets.domain.statements import MESSAGE_DIGEST, PAYLOAD_TYPE
-from flywheel_assets.ports import Checked, Identity, Origin, Trusted
+from flywheel_assets.ports import Checked, Identity, Trusted
 from flywheel_assets_tests.adapters.signatures.make_vectors import (
     MANIFEST,
     SCANNED,
