@@ -341,7 +341,7 @@ class Bench:
     def with_receipt(self, **changes: Any) -> Self:
         """Another receipt under the same signatures."""
         first = self.bundle.receipts[0]
-        other = attested(changed(first.receipt, changes), *first.signatures.keys)
+        other = changed(attested(changed(first.receipt, changes)), {"signatures": first.signatures})
         return self.with_bundle(receipts=(other, *self.bundle.receipts[1:]))
 
     def with_run(self, **changes: Any) -> Self:
