@@ -1,11 +1,12 @@
 """A prefix in S3, or in what speaks its protocol, that builders put receipts under, as ``*.json`` objects."""
 
 from collections.abc import Container, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from flywheel_assets.adapters.inbox.names import is_delivery, readable_name
 from flywheel_assets.adapters.s3 import asking, open_bucket
-from flywheel_assets.domain.errors import AbsentError, ReadError, UnauthorisedError
+from flywheel_assets.domain.errors import AbsentError, InvalidInputError, ReadError, UnauthorisedError, UnreadableError
 from flywheel_assets.domain.limits import DEFAULT_LIMITS, Limits
 from flywheel_assets.ports import Delivery
 
@@ -13,6 +14,16 @@ if TYPE_CHECKING:
     from obstore import ObjectMeta
 
 _PAGE = 1000  # ListObjectsV2 gives no more at once
+
+
+@contextmanager
+def _asking(told: str) -> Iterator[None]:
+    """As ``s3.asking``: but what a server makes of a request says nothing of a receipt, which may be read later."""
+    try:
+        with asking(told):
+            yield
+    except InvalidInputError as error:
+        raise UnreadableError(str(error)) from None
 
 
 class BucketInbox:
@@ -46,10 +57,10 @@ class BucketInbox:
         import obstore
 
         told = f"The inbox {self._place}"
-        with asking(told):
+        with _asking(told):
             pages = iter(obstore.list(self._store, chunk_size=_PAGE))
         while True:
-            with asking(told):
+            with _asking(told):
                 page = next(pages, None)
             if page is None:
                 return
@@ -74,7 +85,7 @@ class BucketInbox:
     def _read(self, path: str, shown: str, most: int) -> bytes:
         import obstore
 
-        with asking(f"{self._place}/{shown}"):
+        with _asking(f"{self._place}/{shown}"):
             data = bytearray()
             for piece in obstore.get(self._store, path).stream():
                 data += bytes(piece)
