@@ -11,6 +11,7 @@ from typing import Protocol
 
 from flywheel_assets.domain.artifacts import Artifact
 from flywheel_assets.domain.digests import EvidenceDigest
+from flywheel_assets.domain.dispatches import FlakeVersion, WorkflowRun
 from flywheel_assets.domain.evidence import Origin
 from flywheel_assets.domain.inspections import Reading
 from flywheel_assets.domain.platform_runs import PlatformRun
@@ -137,6 +138,40 @@ class PublicationSurface(Protocol):
 
     def proofs(self, release: Release) -> tuple[Attached, ...]:
         """The proofs that a consumer finds beside the artifact."""
+        ...
+
+
+class PublishingWorkflow(Protocol):
+    """A surface that only a trusted workflow can publish to: it is asked for, followed, and read back.
+
+    Every call is bounded and none waits for the workflow.
+    """
+
+    def plan(self, release: Release) -> Plan:
+        """``missing`` names the version unless it is there. Raises NameTakenError when it has another revision."""
+        ...
+
+    def dispatch(self, release: Release, request: str, summary: Proof) -> WorkflowRun:
+        """Ask the forge, once, for the run ``request`` (Dispatch.id) and return it.
+
+        Raises AmbiguousError when the forge may or may not have taken it; ReadError, PublicationError when it has not.
+        """
+        ...
+
+    def find(self, release: Release, request: str, since: datetime) -> WorkflowRun | None:
+        """The run that the forge started for ``request`` since then; None when it shows none."""
+        ...
+
+    def look(self, release: Release, run: str) -> WorkflowRun:
+        """A run as it is now. Raises ReadError."""
+        ...
+
+    def released(self, release: Release) -> FlakeVersion | None:
+        """The release as the surface tells of it to anonymous consumers; None while there is none. Raises ReadError."""
+        ...
+
+    def read_back(self, release: Release, progress: Progress, proofs: Sequence[Proof] = ()) -> tuple[Reading, ...]:
+        """As of PublicationSurface: the revision, the store path of the attribute, and what carries the closure."""
         ...
 
 

@@ -15,7 +15,16 @@ from pydantic import (
 )
 
 from flywheel_assets.domain.digests import EvidenceDigest
-from flywheel_assets.domain.names import BuilderLabel, Line, OciRepository, OciTag, OutputName, RepositoryUri
+from flywheel_assets.domain.names import (
+    BuilderLabel,
+    FlakeName,
+    Line,
+    OciRepository,
+    OciTag,
+    OutputName,
+    RepositoryUri,
+    WorkflowFile,
+)
 from flywheel_assets.domain.statements import canonical
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=2000, strip_whitespace=True)]
@@ -179,6 +188,18 @@ class Way(StrEnum):
     OBSERVES = "observes"
 
 
+class PublishingForge(Entry):
+    """The forge whose workflows publish to a surface that takes nothing from a server."""
+
+    url: Annotated[str, StringConstraints(pattern=r"^https?://[^\s/?#@]+(/[^\s?#@]*)?$", max_length=500)] = Field(
+        default="https://api.github.com", description="Base of its API."
+    )
+    credential: Credential = Field(
+        description="A token that may start workflows and read their runs: `actions: write`."
+    )
+    hosts: tuple[HostName, ...] = Field(default=(), description="Hosts besides its own that it may lead to.")
+
+
 class DurableSurface(Entry):
     """A place that consumers read from and that keeps what it was given."""
 
@@ -196,6 +217,9 @@ class DurableSurface(Entry):
         default=None, description="How consumers read it. A public surface is read back anonymously."
     )
     retention: Literal["never"] = Field(description="Nothing here is ever collected.")
+    forge: PublishingForge | None = Field(
+        default=None, description="FlakeHub: where the workflows that publish to it are started and followed."
+    )
     authority: bool = Field(
         default=False, description="Declares a durable Nix cache of one's own to be a release authority."
     )
@@ -285,6 +309,20 @@ class Audience(StrEnum):
     UNDECIDED = "undecided"
 
 
+class FlakeTarget(Entry):
+    """How an output is released on FlakeHub."""
+
+    name: FlakeName = Field(description="`ORG/FLAKE` on FlakeHub.")
+    versions: Literal["rolling", "tag"] = Field(
+        description="`tag`: the semantic version that the build's tag names; `rolling`: one that FlakeHub makes."
+    )
+    workflow: WorkflowFile = Field(description="The publishing workflow in the source repository.")
+    ref: Line = Field(default="main", description="The branch whose copy of that workflow is started.")
+    binaries: OutputName = Field(
+        description="Key in `surfaces`: the durable Nix cache that carries the closure, so that nobody need rebuild."
+    )
+
+
 class PublicationTarget(Entry):
     """Where and how an output is published."""
 
@@ -297,6 +335,7 @@ class PublicationTarget(Entry):
         description="OCI: immutable tags; `{revision}` is the first 12 hex digits of the source revision.",
     )
     moving_tags: tuple[OciTag, ...] = Field(default=(), description="OCI: declared channels, which may move forward.")
+    flake: FlakeTarget | None = Field(default=None, description="FlakeHub: the flake, its versions, its workflow.")
     signers: tuple[OutputName, ...] = Field(
         default=(),
         description="Observes: keys in `keys` that are `for` images, one of which must have signed the image.",

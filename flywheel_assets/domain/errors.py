@@ -13,6 +13,7 @@
     │   ├── UnauthorisedError         the surface refused
     │   ├── RateLimitedError          the surface asks to wait (says for how long, when it knows)
     │   └── UnreadableError           the surface failed (may pass on another try)
+    │       └── AmbiguousError        … and may have done what it was asked for: look before asking again
     ├── SignatureError                an envelope is unsigned, or not by the key that was asked for
     ├── EvidenceError                 the evidence store contradicts itself
     │   ├── EvidenceMissingError      named evidence is gone
@@ -97,6 +98,10 @@ class RateLimitedError(ReadError):
 
 class UnreadableError(ReadError):
     """The surface failed while it was asked; another try may succeed."""
+
+
+class AmbiguousError(UnreadableError):
+    """The surface failed while it was asked to do something once, and may have done it: look before asking again."""
 
 
 class SignatureError(FlywheelError):

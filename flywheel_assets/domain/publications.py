@@ -9,15 +9,41 @@ from pydantic import AwareDatetime, Field
 from flywheel_assets.domain.artifacts import Artifact
 from flywheel_assets.domain.builds import BuildKey, Closed
 from flywheel_assets.domain.digests import EvidenceDigest, GitRevision, Sha256
-from flywheel_assets.domain.names import Line, OciRepository, OciTag, OutputName
+from flywheel_assets.domain.names import (
+    FlakeName,
+    Line,
+    OciRepository,
+    OciTag,
+    OutputName,
+    RepositoryUri,
+    SemanticVersion,
+    WorkflowFile,
+)
 from flywheel_assets.domain.statements import canonical
+
+
+class FlakeRelease(Closed):
+    """How a flake output is to be released on FlakeHub, and by which workflow.
+
+    ``version`` is a semantic version, or None for a rolling release, whose version FlakeHub makes from ``revision``.
+    ``attribute`` is the flake output that must evaluate to the approved store path. ``workflow`` is the file name of
+    the publishing workflow in ``repository``, as it is on ``ref``.
+    """
+
+    name: FlakeName
+    version: SemanticVersion | None
+    revision: GitRevision
+    attribute: Line
+    repository: RepositoryUri
+    workflow: WorkflowFile
+    ref: Line
 
 
 class Release(Closed):
     """An approved artifact and the names it shall have on a surface.
 
     ``repository`` and ``tags`` are for OCI; of the tags, those in ``moving`` are declared channels that may
-    point elsewhere today, all others are immutable.
+    point elsewhere today, all others are immutable. ``flake`` is for FlakeHub.
     """
 
     output: OutputName
@@ -26,6 +52,7 @@ class Release(Closed):
     repository: OciRepository | None = None
     tags: tuple[OciTag, ...] = ()
     moving: tuple[OciTag, ...] = ()
+    flake: FlakeRelease | None = None
 
 
 class Plan(Closed):

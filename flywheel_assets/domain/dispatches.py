@@ -1,0 +1,71 @@
+"""A publication that another workflow carries out: what was asked of it, and how far it has come.
+
+Nothing here says that anything is published: that a record of ``domain.publications`` says, after the read-back.
+"""
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import AwareDatetime, Field
+
+from flywheel_assets.domain.builds import BuildKey, Closed
+from flywheel_assets.domain.digests import GitRevision, Sha256
+from flywheel_assets.domain.names import Line, OutputName
+from flywheel_assets.domain.platform_runs import Ending, RunId
+from flywheel_assets.domain.publications import FlakeRelease
+
+
+class WorkflowRun(Closed):
+    """A run of the publishing workflow. ``ending`` is None while it goes on; ``conclusion`` is the forge's own word."""
+
+    id: RunId
+    url: Annotated[str, Field(max_length=500)]
+    ending: Ending | None = None
+    conclusion: Line = ""
+
+
+class FlakeVersion(Closed):
+    """A release as FlakeHub's API tells of it. ``yanked`` when it has dropped out of the list of releases."""
+
+    version: Line
+    revision: GitRevision
+    published_at: AwareDatetime | None = None
+    yanked: bool = False
+
+
+class DispatchState(StrEnum):
+    """How far a dispatched publication has come, as far as it was seen."""
+
+    REQUESTED = "requested"
+    """Written before the forge is asked, so that a crash or an ambiguous answer never makes a second run."""
+    DISPATCHED = "dispatched"
+    """The forge named the run."""
+    RUNNING = "running"
+    FAILED = "failed"
+    """The run ended without success."""
+    AWAITS_RELEASE = "awaits release"
+    """The run succeeded, and the release does not show yet."""
+    WRONG_RELEASE = "released with another revision or store path"
+    RELEASED = "released"
+    """The release reads back as approved."""
+    YANKED = "yanked"
+
+
+class Dispatch(Closed):
+    """One step of a dispatched publication, as it is kept in the output's log.
+
+    ``id`` names the request: it goes to the workflow as an input and shows in its run's name, so that the run can be
+    found again. ``detail`` is a sentence for people.
+    """
+
+    id: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+    output: OutputName
+    build: BuildKey
+    surface: OutputName
+    artifact_digest: Sha256
+    flake: FlakeRelease
+    state: DispatchState
+    at: AwareDatetime
+    run: WorkflowRun | None = None
+    release: FlakeVersion | None = None
+    detail: Line = ""
