@@ -14,6 +14,7 @@ from pydantic import (
     model_validator,
 )
 
+from flywheel_assets.domain.decisions import Act
 from flywheel_assets.domain.digests import EvidenceDigest
 from flywheel_assets.domain.names import (
     BuilderLabel,
@@ -287,6 +288,57 @@ class TrustedKey(Entry):
         return self
 
 
+PersonKey = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^(-----BEGIN PUBLIC KEY-----[\s\S]+|ssh-ed25519 [A-Za-z0-9+/=]+( .*)?)$", max_length=2000
+    ),
+]
+
+
+class Person(Entry):
+    """Somebody whose signed decisions count."""
+
+    name: Text
+    contact: Contact
+    keys: Annotated[tuple[PersonKey, ...], Field(min_length=1, max_length=8)] = Field(
+        description="Public keys: PEM (Ed25519, or ECDSA P-256), or a line of OpenSSH (`ssh-ed25519 …`)."
+    )
+    forge_names: tuple[Line, ...] = Field(
+        default=(), description="What forges call this person: nobody approves what they triggered."
+    )
+    may: Annotated[tuple[Act, ...], Field(min_length=1)] = Field(
+        description="Which decisions count: approve, meet, hold, withdraw, quarantine. Who may decide it may revoke it."
+    )
+    valid_until: AwareDatetime | None = Field(
+        default=None, description="Decisions that arrive later do not count, whatever time they give themselves."
+    )
+
+
+class Approvals(Entry):
+    """Who must agree before an artifact goes out."""
+
+    needed: Annotated[int, Field(ge=1, le=9)] = Field(description="How many distinct people.")
+    by: Annotated[tuple[OutputName, ...], Field(min_length=1)] = Field(description="Keys in `people`.")
+    last_days: Annotated[int, Field(ge=1, le=90)] = Field(default=14, description="The longest that one may last.")
+
+
+class GateException(Entry):
+    """A rule that does not stop a build although it does not hold: whose decision, why, and until when."""
+
+    rule: Line = Field(description="The rule, such as `validation_is_green`. Not every rule can be excepted.")
+    reason: Line = Field(
+        description="The reason code that is excepted (docs/reasons.md), such as `validation-missing`."
+    )
+    output: OutputName
+    digest: Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")] | None = Field(
+        default=None, description="Only this artifact; without it every build of the output."
+    )
+    owner: OutputName = Field(description="Key in `owners`: who answers for the exception.")
+    because: Text
+    until: AwareDatetime = Field(description="From this time on it counts no longer.")
+
+
 class Role(StrEnum):
     """What kind of flake output or target this is."""
 
@@ -345,6 +397,9 @@ class PublicationTarget(Entry):
         description="Observes: predicate types that one of `signers` must have attested, such as a scan's. Only that "
         "the attestation exists is checked, NOT what it says: a scan full of findings counts. The one exception are "
         "in-toto test results v0.1, none of which may have failed.",
+    )
+    approvals: Approvals | None = Field(
+        default=None, description="Who must approve each artifact; without it no approval is asked for."
     )
     disclosure: Text | None = Field(
         default=None,
@@ -444,10 +499,18 @@ class ForgeSource(Entry):
 
 
 class AuthorityGate(Entry):
-    """A condition of a change of authority; `met_by` names the evidence once it is met."""
+    """A condition of a change of authority, and what shows that it is met: one of three.
+
+    Validations are read in the evidence about each build; a decision (`flywheel decide meet`) is signed by as many
+    people as it says; a document is the catalogue's own word.
+    """
 
     condition: Text
-    met_by: Text | None = None
+    validations: tuple[Line, ...] = Field(default=(), description="Met when these passed for the build itself.")
+    decided_by: tuple[OutputName, ...] = Field(
+        default=(), description="Keys in `people`, one of whom must have signed that it is met."
+    )
+    met_by: Text | None = Field(default=None, description="The document or decision that shows it, once there is one.")
 
 
 class AuthorityChange(Entry):
@@ -463,6 +526,13 @@ class Product(Entry):
     authority: OutputName
     statement: Text
     change: AuthorityChange | None = None
+    also: tuple[OutputName, ...] = Field(
+        default=(),
+        description="Dual publication: other outputs that are published too, each from `canonical`.",
+    )
+    canonical: OutputName | None = Field(
+        default=None, description="Dual publication: the one output whose source and revision the others must share."
+    )
 
 
 class Catalogue(Entry):
@@ -489,6 +559,8 @@ class Catalogue(Entry):
         default=None,
         description="Keyless: a Sigstore trusted root (JSON). Or give `trust_root_file` beside the catalogue.",
     )
+    people: dict[OutputName, Person] = Field(default={}, description="Whose signed decisions count.")
+    exceptions: dict[OutputName, GateException] = Field(default={}, description="Rules that do not stop something yet.")
     products: dict[OutputName, Product] = {}
     validations: dict[ArtifactType, tuple[Line, ...]] = Field(
         default={}, description="What every candidate of a type must pass, besides its own validations."

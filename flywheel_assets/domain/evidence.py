@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pydantic import AwareDatetime
 
 from flywheel_assets.domain.builds import BuildKey, Closed, Source
+from flywheel_assets.domain.decisions import Decision
 from flywheel_assets.domain.digests import EvidenceDigest, GitRevision
 from flywheel_assets.domain.inspections import Inspection
 from flywheel_assets.domain.names import OutputName
@@ -67,6 +68,18 @@ class AttestedTest(Closed):
     outcome: TestOutcome
 
 
+class AttestedDecision(Closed):
+    """A decision with what its envelope's signatures are worth: ``signatures.keys`` are people in the catalogue.
+
+    ``arrived_at`` is when it was taken in: a decision counts from then on, whatever time it gives itself.
+    """
+
+    evidence: EvidenceDigest
+    signatures: Signatures
+    decision: Decision
+    arrived_at: AwareDatetime
+
+
 class RecordedInspection(Closed):
     """An inspection that carries this project's own valid signature."""
 
@@ -87,9 +100,10 @@ class EvidenceBundle(Closed):
 
     ``receipts`` are those of this very run, ``witnesses`` those of other runs of the same output, source
     revision and system, ``dependencies`` those of outputs that this one is built from. ``platform_runs`` is what the
-    forge says of the runs of receipts and witnesses. ``damaged`` holds a sentence for each piece of evidence that a
-    log names and that could not be read: none of it may be dropped silently, because it may have been evidence
-    against the artifact.
+    forge says of the runs of receipts and witnesses. ``decisions`` are all that people signed and that bears on this
+    build, what its receipts were signed with, or what it is built from; with all that revokes one of them.
+    ``damaged`` holds a sentence for each piece of evidence that a log names and that could not be read: none of it may
+    be dropped silently, because it may have been evidence against the artifact.
     """
 
     output: OutputName
@@ -101,6 +115,7 @@ class EvidenceBundle(Closed):
     inspections: tuple[RecordedInspection, ...] = ()
     platform_runs: tuple[RecordedRun, ...] = ()
     channel: ChannelHead | None = None
+    decisions: tuple[AttestedDecision, ...] = ()
     damaged: tuple[str, ...] = ()
 
     @property
@@ -109,4 +124,5 @@ class EvidenceBundle(Closed):
         found = {attested.evidence for attested in (*self.receipts, *self.witnesses, *self.dependencies)}
         found |= {test.evidence for test in self.tests} | {recorded.evidence for recorded in self.inspections}
         found |= {recorded.evidence for recorded in self.platform_runs}
+        found |= {attested.evidence for attested in self.decisions}
         return tuple(sorted(found))

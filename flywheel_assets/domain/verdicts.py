@@ -52,7 +52,8 @@ class Finding(Closed):
     """What one rule says of one build.
 
     ``reason`` is a stable code (docs/reasons.md), ``message`` a sentence, ``remedy`` what would change the
-    finding and ``actor`` who can do that; both are empty for a pass.
+    finding and ``actor`` who can do that; both are empty for a pass. ``exception`` names the catalogue's exception
+    that alone made it one.
     """
 
     rule: str
@@ -63,6 +64,7 @@ class Finding(Closed):
     remedy: str = ""
     actor: str = ""
     about: About = About.ARTIFACT
+    exception: str = ""
 
     @field_validator("message")
     @classmethod
