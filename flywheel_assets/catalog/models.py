@@ -1,5 +1,7 @@
 """What a catalogue may contain. Every description here is also shown by editors through the JSON Schema."""
 
+import binascii
+from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Literal, Self
@@ -11,6 +13,7 @@ from pydantic import (
     Field,
     PrivateAttr,
     StringConstraints,
+    field_validator,
     model_validator,
 )
 
@@ -296,6 +299,23 @@ PersonKey = Annotated[
 ]
 
 
+# SubjectPublicKeyInfo of an Ed25519 key but for its 32 bytes (RFC 8410, section 4), and what OpenSSH writes there
+# instead (RFC 8709, section 4).
+_SPKI_ED25519, _SSH_ED25519 = bytes.fromhex("302a300506032b6570032100"), b"\0\0\0\x0bssh-ed25519\0\0\0\x20"
+
+
+def _pem_of_openssh(line: str) -> str:
+    """``ssh-ed25519 <base64> [comment]`` as PEM. ValueError when it is no such key."""
+    try:
+        blob = b64decode(line.split()[1], validate=True)
+    except (IndexError, binascii.Error) as error:
+        raise ValueError("is no line of an OpenSSH public key") from error
+    if not blob.startswith(_SSH_ED25519) or len(blob) != len(_SSH_ED25519) + 32:
+        raise ValueError("is no Ed25519 key of OpenSSH")
+    spki = b64encode(_SPKI_ED25519 + blob.removeprefix(_SSH_ED25519)).decode("ascii")
+    return f"-----BEGIN PUBLIC KEY-----\n{spki}\n-----END PUBLIC KEY-----\n"
+
+
 class Person(Entry):
     """Somebody whose signed decisions count."""
 
@@ -313,6 +333,19 @@ class Person(Entry):
     valid_until: AwareDatetime | None = Field(
         default=None, description="Decisions that arrive later do not count, whatever time they give themselves."
     )
+
+    @property
+    def public_keys(self) -> tuple[str, ...]:
+        """The keys as PEM."""
+        return tuple(key if key.startswith("-----") else _pem_of_openssh(key) for key in self.keys)
+
+    @field_validator("keys")
+    @classmethod
+    def _are_keys(cls, keys: tuple[str, ...]) -> tuple[str, ...]:
+        for key in keys:
+            if not key.startswith("-----"):
+                _pem_of_openssh(key)
+        return keys
 
 
 class Approvals(Entry):

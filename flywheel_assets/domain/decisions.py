@@ -44,7 +44,7 @@ class Scope(Closed):
     output that speaks for the product, the output itself where there is no product), ``accepts`` (reason codes that
     need an approval and are accepted). meet: ``product``, ``output`` (the one that the change is to), ``condition``.
     hold: ``output`` or ``builder``; neither means everything. withdraw: ``output`` and ``digest``. quarantine: ``key``
-    (its name in the catalogue), or ``repository`` and ``run``. revoke: ``decision`` (the digest of its document).
+    (its name in the catalogue), or ``repository`` and ``run``. revoke: ``decision`` (its ``id``).
     """
 
     output: OutputName | None = None
@@ -59,6 +59,12 @@ class Scope(Closed):
     repository: RepositoryUri | None = None
     run: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")] | None = None
     decision: EvidenceDigest | None = None
+
+    @property
+    def subject(self) -> str:
+        """A line that says what it is, for people."""
+        named = (value for name, value in self if name not in {"resource", "authority", "accepts"} and value)
+        return " ".join(str(value) for value in named)[:200] or "everything"
 
 
 _NEEDS: dict[Act, tuple[frozenset[str], ...]] = {
@@ -82,6 +88,11 @@ class Decision(Closed):
     reason: Annotated[Line, Field(min_length=1)]
     made_at: AwareDatetime
     expires_at: AwareDatetime | None = None
+
+    @property
+    def id(self) -> EvidenceDigest:
+        """Digest of its statement: the same however, and however often, it was wrapped and signed."""
+        return EvidenceDigest.of(decision_statement(self))
 
     @model_validator(mode="after")
     def _scope_fits_the_act(self) -> Self:

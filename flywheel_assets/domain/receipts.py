@@ -47,9 +47,9 @@ from flywheel_assets.domain.statements import (
     Subject,
     Wire,
     invalid,
+    parse_statement,
     statement_bytes,
 )
-from flywheel_assets.domain.untrusted import parse_json
 
 BUILD_TYPES = {
     "nix": "urn:flywheel-assets:build-type:nix:v1",
@@ -188,8 +188,12 @@ def receipt_statement(receipt: Receipt) -> bytes:
 
 def read_statement(payload: bytes, document: str, limits: Limits = DEFAULT_LIMITS) -> Receipt | TestOutcome:
     """The receipt or test result in a Statement. Raises InvalidInputError naming the field that is wrong."""
+    return receipt_or_test(parse_statement(payload, document, REMEDY, limits), document, limits)
+
+
+def receipt_or_test(statement: Statement, document: str, limits: Limits = DEFAULT_LIMITS) -> Receipt | TestOutcome:
+    """As ``read_statement``, of one that is parsed already."""
     try:
-        statement = Statement.model_validate(parse_json(payload, document, limits=limits))
         if statement.predicate_type == TEST_RESULT_V01:
             return _test_outcome(statement)
         if statement.predicate_type != PROVENANCE_V1:

@@ -11,7 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from flywheel_assets.domain.errors import InvalidInputError
+from flywheel_assets.domain.limits import DEFAULT_LIMITS, Limits
 from flywheel_assets.domain.names import Line
+from flywheel_assets.domain.untrusted import parse_json
 
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
@@ -74,6 +76,14 @@ def statement_bytes(
             "predicate": predicate,
         }
     )
+
+
+def parse_statement(payload: bytes, document: str, remedy: str, limits: Limits = DEFAULT_LIMITS) -> Statement:
+    """A Statement out of untrusted bytes, its predicate not looked at. Raises InvalidInputError naming the field."""
+    try:
+        return Statement.model_validate(parse_json(payload, document, limits=limits))
+    except ValidationError as error:
+        raise invalid(error, document, remedy) from error
 
 
 def invalid(error: ValidationError, document: str, remedy: str) -> InvalidInputError:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from flywheel_assets.catalog.models import Catalogue, Output, TrustedKey
 from flywheel_assets.domain.digests import EvidenceDigest
@@ -21,6 +22,9 @@ from flywheel_assets.ports import (
     Verifier,
 )
 
+if TYPE_CHECKING:
+    from flywheel_assets.promotion.deciding import Standing
+
 
 @dataclass(frozen=True, slots=True)
 class Flywheel:
@@ -31,7 +35,8 @@ class Flywheel:
     ``release_signer`` what it publishes. ``runs`` are the forges in the catalogue's ``sources``, by name.
 
     What this process remembers: ``opened`` parsed documents by digest, ``sources`` the revision and system of each
-    receipt, ``seen`` the versions of deliveries that are in evidence.
+    receipt, ``seen`` the versions of deliveries that are in evidence, ``standing`` the decisions in a log of that
+    length.
     """
 
     catalogue: Catalogue
@@ -47,6 +52,7 @@ class Flywheel:
     opened: dict[EvidenceDigest, tuple[Signatures, Receipt | TestOutcome]] = field(default_factory=dict)
     seen: set[str] = field(default_factory=set)
     sources: dict[EvidenceDigest, tuple[str, str]] = field(default_factory=dict)
+    standing: "dict[int, Standing]" = field(default_factory=dict)
     runs: Mapping[str, RunSource] = field(default_factory=dict)
 
     @property

@@ -9,17 +9,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from flywheel_assets.domain.builds import BuildKey
+from flywheel_assets.domain.decisions import DECISION_V1, Act, Decision, read_decision
 from flywheel_assets.domain.digests import EvidenceDigest
 from flywheel_assets.domain.errors import EvidenceError, InvalidInputError, printable
 from flywheel_assets.domain.limits import DEFAULT_LIMITS, Limits
-from flywheel_assets.domain.receipts import Receipt, TestOutcome, read_statement
-from flywheel_assets.domain.statements import PAYLOAD_TYPE, canonical
+from flywheel_assets.domain.receipts import REMEDY, Receipt, TestOutcome, receipt_or_test
+from flywheel_assets.domain.statements import PAYLOAD_TYPE, canonical, parse_statement
 from flywheel_assets.domain.untrusted import parse_json
 from flywheel_assets.ports import Delivery, LogEntry
 from flywheel_assets.promotion.flywheel import Flywheel
 
 UNROUTED = "unrouted"
 TESTS = "tests"
+DECISIONS = "decisions"
 RECEIPT, TEST, UNKNOWN_OUTPUT, DEAD_LETTER = "receipt", "test", "unknown-output", "dead-letter"
 # What was done about an entry of UNROUTED; the subject is that entry's number.
 SETTLED, DISMISSED = "settled", "dismissed"
@@ -42,6 +44,7 @@ class Taken:
 
     builds: list[tuple[str, BuildKey]] = field(default_factory=list)
     tests: int = 0
+    decisions: int = 0
     unknown_outputs: int = 0
     dead_letters: int = 0
     postponed: list[str] = field(default_factory=list)
@@ -51,6 +54,7 @@ class Taken:
         """Count another intake in."""
         self.builds += more.builds
         self.tests += more.tests
+        self.decisions += more.decisions
         self.unknown_outputs += more.unknown_outputs
         self.dead_letters += more.dead_letters
         self.postponed, self.more = more.postponed, more.more
@@ -58,7 +62,7 @@ class Taken:
     @property
     def total(self) -> int:
         """How many documents were taken."""
-        return len(self.builds) + self.tests + self.unknown_outputs + self.dead_letters
+        return len(self.builds) + self.tests + self.decisions + self.unknown_outputs + self.dead_letters
 
 
 def never() -> bool:
@@ -99,8 +103,8 @@ def canonical_problem(delivery: Delivery) -> bytes:
 
 def known_documents(flywheel: Flywheel) -> set[EvidenceDigest]:
     """What is in evidence already, of all that ever arrived."""
-    logs = [UNROUTED, TESTS, *(output_log(name) for name in flywheel.catalogue.outputs)]
-    kinds = {RECEIPT, TEST, UNKNOWN_OUTPUT, DEAD_LETTER}
+    logs = [UNROUTED, TESTS, DECISIONS, *(output_log(name) for name in flywheel.catalogue.outputs)]
+    kinds = {RECEIPT, TEST, UNKNOWN_OUTPUT, DEAD_LETTER, *Act}
     return {entry.evidence for log in logs for entry in flywheel.evidence.entries(log) if entry.kind in kinds}
 
 
@@ -122,9 +126,14 @@ def _bury(flywheel: Flywheel, problem: InvalidInputError, evidence: EvidenceDige
     taken.dead_letters += 1
 
 
-def route(flywheel: Flywheel, statement: Receipt | TestOutcome, evidence: EvidenceDigest, taken: Taken) -> None:
+def route(
+    flywheel: Flywheel, statement: Receipt | TestOutcome | Decision, evidence: EvidenceDigest, taken: Taken
+) -> None:
     """Enter what was read into the log where it belongs."""
-    if isinstance(statement, TestOutcome):
+    if isinstance(statement, Decision):
+        flywheel.evidence.append(DECISIONS, statement.act.value, statement.scope.subject, evidence)
+        taken.decisions += 1
+    elif isinstance(statement, TestOutcome):
         *others, last = dict.fromkeys(subject.hex for subject in statement.subjects)
         for subject in others:
             flywheel.evidence.append(TESTS, TEST_PART, subject, evidence)
@@ -176,15 +185,21 @@ def closed(flywheel: Flywheel) -> dict[int, LogEntry]:
     return {int(entry.subject): entry for entry in flywheel.evidence.entries(UNROUTED) if entry.kind in done}
 
 
-def open_statement(flywheel: Flywheel, document: bytes, name: str) -> Receipt | TestOutcome:
+def open_statement(flywheel: Flywheel, document: bytes, name: str) -> Receipt | TestOutcome | Decision:
     """The statement in an envelope or bundle, or a bare one that nobody signed. Raises InvalidInputError."""
     if not is_envelope(document, name, flywheel.limits):
-        return read_statement(document, name, flywheel.limits)
+        return _read(document, name, flywheel.limits)
     checked = flywheel.verifier.check(document, name, {})
     if checked.payload_type != PAYLOAD_TYPE:
         problem = f"is {printable(checked.payload_type)!r}, and only {PAYLOAD_TYPE!r} is taken"
         raise InvalidInputError(name, "payloadType", problem, "Emit the receipt with `flywheel receipt`.")
-    return read_statement(checked.payload, name, flywheel.limits)
+    return _read(checked.payload, name, flywheel.limits)
+
+
+def _read(payload: bytes, name: str, limits: Limits) -> Receipt | TestOutcome | Decision:
+    statement = parse_statement(payload, name, REMEDY, limits)
+    is_decision = statement.predicate_type == DECISION_V1
+    return read_decision(statement, name) if is_decision else receipt_or_test(statement, name, limits)
 
 
 def is_envelope(document: bytes, name: str = "document", limits: Limits = DEFAULT_LIMITS) -> bool:

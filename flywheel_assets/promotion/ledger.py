@@ -8,9 +8,11 @@ from typing import Any, TypeVar, cast
 from pydantic import ValidationError
 
 from flywheel_assets.domain.builds import BuildKey, Closed
+from flywheel_assets.domain.decisions import Decision
 from flywheel_assets.domain.digests import EvidenceDigest
 from flywheel_assets.domain.errors import EvidenceCorruptError, EvidenceError, InvalidInputError
 from flywheel_assets.domain.evidence import (
+    AttestedDecision,
     AttestedReceipt,
     AttestedTest,
     ChannelHead,
@@ -21,12 +23,13 @@ from flywheel_assets.domain.evidence import (
 from flywheel_assets.domain.inspections import Inspection
 from flywheel_assets.domain.platform_runs import AbsentRun, PlatformRun, RecordedRun
 from flywheel_assets.domain.publications import Publication
-from flywheel_assets.domain.receipts import Receipt, TestOutcome
+from flywheel_assets.domain.receipts import REMEDY, Receipt, TestOutcome
 from flywheel_assets.domain.statements import canonical
 from flywheel_assets.domain.verdicts import Verdict
 from flywheel_assets.gate.authenticity import CLOCK_SKEW
 from flywheel_assets.gate.case import trusted_keys
 from flywheel_assets.ports import EvidenceStore, LogEntry
+from flywheel_assets.promotion.deciding import marks_of, standing
 from flywheel_assets.promotion.flywheel import Flywheel
 from flywheel_assets.promotion.intake import RECEIPT, TEST, TEST_PART, TESTS, is_envelope, open_statement, output_log
 from flywheel_assets.promotion.platform_log import PLATFORM_ABSENCE, entries_about
@@ -152,16 +155,18 @@ class _Assembly:
         receipts = self._authentic(arrived)
         digests = {digest for attested in receipts for digest in attested.receipt.artifact.digests}
         witnesses = self._witnesses(entries, receipts)
+        dependencies = self._dependencies(receipts)
         return EvidenceBundle(
             output=self._output,
             build=self._build,
             receipts=receipts or _one_to_explain(arrived),
             witnesses=witnesses,
-            dependencies=self._dependencies(receipts),
+            dependencies=dependencies,
             tests=self._tests(digests),
             inspections=self._inspections([e for e in entries if e.kind == INSPECTION and e.subject == mine]),
             platform_runs=self._platform_runs((*receipts, *witnesses)),
             channel=self._channel([e for e in entries if e.kind == PUBLICATION], receipts),
+            decisions=self._decisions(receipts, (*witnesses, *dependencies)),
             damaged=tuple(self._damaged),
         )
 
@@ -224,14 +229,36 @@ class _Assembly:
         return self._authentic(tuple(found))
 
     def _dependencies(self, receipts: tuple[AttestedReceipt, ...]) -> tuple[AttestedReceipt, ...]:
-        """Receipts of what this output is built from, those of the digests that its receipts name."""
-        wanted = {(d.output, d.digest.hex) for attested in receipts for d in attested.receipt.run.dependencies}
-        found: list[AttestedReceipt] = []
-        for output in self._flywheel.output(self._output).built_from:
-            entries = [e for e in self._entries(output_log(output)) if e.kind == RECEIPT]
-            made = self._authentic(self._receipts(entries))
-            found += [r for r in made if (output, r.receipt.artifact.digest.hex) in wanted]
-        return tuple(found)
+        """Receipts of what this output is built from, those of the digests that its receipts name; of theirs too."""
+        found: dict[EvidenceDigest, AttestedReceipt] = {}
+        output, made = self._output, receipts
+        waiting = [(output, made)]
+        while waiting:
+            output, made = waiting.pop()
+            wanted = {(d.output, d.digest.hex) for attested in made for d in attested.receipt.run.dependencies}
+            for other in self._flywheel.output(output).built_from:
+                entries = [e for e in self._entries(output_log(other)) if e.kind == RECEIPT] if wanted else []
+                new = tuple(
+                    r
+                    for r in self._authentic(self._receipts(entries))
+                    if (other, r.receipt.artifact.digest.hex) in wanted and r.evidence not in found
+                )
+                if new:
+                    found |= {r.evidence: r for r in new}
+                    waiting.append((other, new))
+        return tuple(found.values())
+
+    def _decisions(
+        self, receipts: tuple[AttestedReceipt, ...], behind: tuple[AttestedReceipt, ...]
+    ) -> tuple[AttestedDecision, ...]:
+        """What people decided about this build, what signed and made it, and what is behind it."""
+        try:
+            decided = standing(self._flywheel)
+        except EvidenceError as error:
+            self._damaged.append(str(error))
+            return ()
+        self._damaged += decided.damaged  # each may be a hold, or a withdrawal of this very digest
+        return decided.on(marks_of(self._flywheel.catalogue, self._output, receipts, behind))
 
     def _tests(self, digests: set[str]) -> tuple[AttestedTest, ...]:
         found = []
@@ -316,6 +343,8 @@ def _opened(flywheel: Flywheel, evidence: EvidenceDigest) -> tuple[Signatures, R
 
 def _parsed(flywheel: Flywheel, data: bytes, name: str) -> tuple[Signatures, Receipt | TestOutcome]:
     statement = open_statement(flywheel, data, name)
+    if isinstance(statement, Decision):
+        raise InvalidInputError(name, "predicateType", "is a decision, and no receipt or test result", REMEDY)
     if not is_envelope(data):
         return Signatures(), statement
     checked = flywheel.verifier.check(data, name, flywheel.trusted_keys)

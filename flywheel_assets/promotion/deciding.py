@@ -1,0 +1,133 @@
+"""Decisions of people: taken into evidence, and found again by what they bear on.
+
+Everybody's are kept, and only those that somebody in the catalogue's ``people`` signed are heard. Whether one counts,
+and for what, is the gate's matter.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from flywheel_assets.catalog.models import Catalogue
+from flywheel_assets.domain.builds import BuilderRun
+from flywheel_assets.domain.decisions import Act, Decision, decision_statement
+from flywheel_assets.domain.digests import EvidenceDigest
+from flywheel_assets.domain.errors import EvidenceError, InvalidInputError
+from flywheel_assets.domain.evidence import AttestedDecision, AttestedReceipt, Signatures
+from flywheel_assets.domain.statements import PAYLOAD_TYPE
+from flywheel_assets.ports import LogEntry, Signer, Trusted
+from flywheel_assets.promotion.flywheel import Flywheel
+from flywheel_assets.promotion.intake import DECISIONS, Taken, open_statement, route
+
+Mark = tuple[str, str]
+"""What a decision bears on, as kind and name: ``("digest", <hex>)``, ``("key", <name>)``, …"""
+
+EVERYTHING: Mark = ("everything", "")
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """All decisions by people in the catalogue, by what they bear on, and a sentence for each that cannot be read."""
+
+    by_mark: Mapping[Mark, tuple[AttestedDecision, ...]]
+    damaged: tuple[str, ...]
+
+    def on(self, marks: Iterable[Mark]) -> tuple[AttestedDecision, ...]:
+        """Those that bear on any of the marks, with all that revoke one of them; in the order of arrival."""
+        found = {each.evidence: each for mark in marks for each in self.by_mark.get(mark, ())}
+        for each in tuple(found.values()):
+            found |= {r.evidence: r for r in self.by_mark.get(("decision", str(each.decision.id)), ())}
+        return tuple(sorted(found.values(), key=lambda each: (each.arrived_at, each.evidence)))
+
+
+def decide(flywheel: Flywheel, decision: Decision, signer: Signer) -> EvidenceDigest:
+    """Sign a decision and take it into evidence; the digest of its document."""
+    document = signed_decision(decision, signer)
+    evidence = flywheel.evidence.put(document)
+    route(flywheel, open_statement(flywheel, document, "the decision"), evidence, Taken())
+    return evidence
+
+
+def signed_decision(decision: Decision, signer: Signer) -> bytes:
+    """The envelope: what may be delivered to an inbox instead."""
+    return signer.sign(decision_statement(decision), PAYLOAD_TYPE)
+
+
+def standing(flywheel: Flywheel) -> Standing:
+    """Everything that was decided. Read once while the log does not grow. Raises EvidenceError for the log itself."""
+    entries = flywheel.evidence.entries(DECISIONS)
+    if flywheel.standing.get(len(entries)) is None:
+        flywheel.standing.clear()
+        flywheel.standing[len(entries)] = _standing(flywheel, entries)
+    return flywheel.standing[len(entries)]
+
+
+def marks_of(
+    catalogue: Catalogue,
+    output: str,
+    receipts: Iterable[AttestedReceipt],
+    behind: Iterable[AttestedReceipt],
+) -> set[Mark]:
+    """Whatever a decision may bear on of a build; ``behind`` it are its witnesses and what it is built from."""
+    marks = {EVERYTHING, ("output", output)}
+    product = catalogue.outputs[output].product
+    if product is not None:
+        marks.add(("product", product))
+    for attested in receipts:
+        marks |= _marks_of_run(attested.receipt.run) | {("builder", attested.receipt.run.builder)}
+    for attested in (*receipts, *behind):
+        marks |= _marks_of_run(attested.receipt.run)
+        marks |= {("key", name) for name in attested.signatures.keys}
+        marks |= {("digest", digest) for digest in attested.receipt.artifact.digests}
+    return marks
+
+
+def _marks_of_run(run: BuilderRun) -> set[Mark]:
+    return {("run", f"{run.source.repository} {run.key.run}")}
+
+
+def _mark(decision: Decision) -> Mark:
+    scope = decision.scope
+    by_act: dict[Act, Mark] = {
+        Act.APPROVE: ("digest", scope.digest.hex if scope.digest else ""),
+        Act.WITHDRAW: ("digest", scope.digest.hex if scope.digest else ""),
+        Act.MEET: ("product", str(scope.product)),
+        Act.HOLD: ("output", scope.output) if scope.output else ("builder", str(scope.builder)),
+        Act.QUARANTINE: ("key", scope.key) if scope.key else ("run", f"{scope.repository} {scope.run}"),
+        Act.REVOKE: ("decision", str(scope.decision)),
+    }
+    holds_all = decision.act is Act.HOLD and scope.output is scope.builder is None
+    return EVERYTHING if holds_all else by_act[decision.act]
+
+
+def _standing(flywheel: Flywheel, entries: tuple[LogEntry, ...]) -> Standing:
+    by_mark: dict[Mark, list[AttestedDecision]] = {}
+    damaged = []
+    for entry in entries:
+        try:
+            attested = _attested(flywheel, entry)
+        except (EvidenceError, InvalidInputError) as error:
+            damaged.append(str(error))
+            continue
+        if attested.signatures.keys:
+            by_mark.setdefault(_mark(attested.decision), []).append(attested)
+    return Standing({mark: tuple(found) for mark, found in by_mark.items()}, tuple(damaged))
+
+
+def _attested(flywheel: Flywheel, entry: LogEntry) -> AttestedDecision:
+    document, name = flywheel.evidence.get(entry.evidence), f"evidence {entry.evidence}"
+    decision = open_statement(flywheel, document, name)
+    if not isinstance(decision, Decision) or entry.at is None:
+        raise InvalidInputError(name, "predicateType", "is no decision", "Restore the evidence store from its backup.")
+    checked = flywheel.verifier.check(document, name, _people(flywheel.catalogue))
+    people = tuple(dict.fromkeys(key.partition("#")[0] for key in checked.keys))
+    signatures = Signatures(keys=people, unknown=checked.unknown, invalid=checked.invalid)
+    return AttestedDecision(evidence=entry.evidence, signatures=signatures, decision=decision, arrived_at=entry.at)
+
+
+def _people(catalogue: Catalogue) -> dict[str, Trusted]:
+    """Every key of every person, as ``<name in people>#<number>``."""
+    return {
+        f"{name}#{number}": pem
+        for name, person in catalogue.people.items()
+        for number, pem in enumerate(person.public_keys)
+    }
