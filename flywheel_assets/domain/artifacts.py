@@ -66,6 +66,11 @@ class NixClosure(Closed):
         return frozenset({self.digest.hex})
 
     @property
+    def contents(self) -> frozenset[str]:
+        """SHA-256 (hex) of all that a consumer receives with it: every member of the closure that a receipt lists."""
+        return frozenset(member.nar_hash.hex for member in self.members)
+
+    @property
     def name(self) -> str:
         """How the artifact is called in a statement's subject."""
         return self.root
@@ -94,6 +99,11 @@ class OciImage(Closed):
     def digests(self) -> frozenset[str]:
         """SHA-256 (hex) of all that attestations may be about: the image and each platform."""
         return frozenset({self.manifest.hex, *(digest.hex for digest in self.platforms.values())})
+
+    @property
+    def contents(self) -> frozenset[str]:
+        """SHA-256 (hex) of all that a consumer receives with it."""
+        return self.digests
 
     @property
     def name(self) -> str:
@@ -137,6 +147,11 @@ class BazelOutputs(Closed):
         return frozenset(file.digest.hex for file in self.files)
 
     @property
+    def contents(self) -> frozenset[str]:
+        """SHA-256 (hex) of all that a consumer receives with it."""
+        return self.digests
+
+    @property
     def name(self) -> str:
         """How the artifact is called in a statement's subject."""
         return self.label
@@ -155,3 +170,15 @@ def same_content(one: NixClosure | OciImage | BazelOutputs, other: NixClosure | 
     if isinstance(one, BazelOutputs) and isinstance(other, BazelOutputs):
         return {(f.path, f.digest.hex) for f in one.files} == {(f.path, f.digest.hex) for f in other.files}
     return False
+
+
+def resource_uri(artifact: Artifact, surface: str | None, repository: str | None = None) -> str:
+    """What a summary speaks of: the artifact where its builder left it, or on a durable surface.
+
+    ``nix:<store path>`` or ``nix:<surface>/<store path>``; ``oci:<repository>`` or ``oci:<surface>/<repository>``;
+    ``bazel:<label>``.
+    """
+    if isinstance(artifact, NixClosure):
+        return f"nix:{surface or ''}{artifact.root}"
+    name = repository or artifact.name
+    return f"{artifact.kind}:{surface}/{name}" if surface else f"{artifact.kind}:{name}"

@@ -9,6 +9,7 @@ from flywheel_assets.domain.builds import BuildKey
 from flywheel_assets.domain.errors import PromotionRefusedError
 from flywheel_assets.domain.evidence import AttestedReceipt, EvidenceBundle
 from flywheel_assets.domain.verdicts import Finding, Phase, Verdict, VerdictClass
+from flywheel_assets.gate.approvals import approvals_are_given
 from flywheel_assets.gate.authenticity import receipt_is_authentic
 from flywheel_assets.gate.builders import builder_is_known, toolchain_bootstrap_was_proven
 from flywheel_assets.gate.case import Case, Rule, trusted_keys
@@ -18,6 +19,7 @@ from flywheel_assets.gate.classification import (
     source_can_be_reidentified,
     use_is_intended,
 )
+from flywheel_assets.gate.exceptions import with_exception
 from flywheel_assets.gate.explain import sentence
 from flywheel_assets.gate.integrity import closure_is_complete, whole_body_matches_digest
 from flywheel_assets.gate.ownership import ownership_is_documented
@@ -27,6 +29,7 @@ from flywheel_assets.gate.publication import (
     release_authority_holds,
     source_order_is_kept,
 )
+from flywheel_assets.gate.standing import not_held, not_withdrawn
 from flywheel_assets.gate.validation import validation_is_green
 
 # The order decides which of several equally bad findings a verdict is named after: what the catalogue decided
@@ -36,6 +39,7 @@ RULES: tuple[Rule, ...] = (
     output_is_not_transient,
     use_is_intended,
     receipt_is_authentic,
+    not_withdrawn,
     forge_vouches_for_the_run,
     toolchain_bootstrap_was_proven,
     builder_is_known,
@@ -47,6 +51,8 @@ RULES: tuple[Rule, ...] = (
     source_order_is_kept,
     release_authority_holds,
     durable_surface_exists,
+    approvals_are_given,
+    not_held,
     ownership_is_documented,
 )
 
@@ -57,7 +63,7 @@ def evaluate(bundle: EvidenceBundle, catalogue: Catalogue, now: datetime, rules:
     Raises KeyError when the catalogue does not know the output: that is intake's matter, not the gate's.
     """
     case = Case(bundle, catalogue, catalogue.outputs[bundle.output], now)
-    findings = tuple(rule(case) for rule in rules) + _damage(bundle)
+    findings = tuple(with_exception(rule(case), case) for rule in rules) + _damage(bundle)
     if not rules:
         findings = (_nothing("no-rules", "the gate has no rules, and no rules is no approval"),)
     return Verdict(

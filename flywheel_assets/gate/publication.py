@@ -2,6 +2,7 @@
 
 from flywheel_assets.catalog.models import Visibility
 from flywheel_assets.domain.verdicts import About, Finding, Phase, VerdictClass
+from flywheel_assets.gate.approvals import is_accepted
 from flywheel_assets.gate.case import Answer, Case, needs_receipt, person
 
 _order = Answer("source_order_is_kept", Phase.PUBLICATION)
@@ -23,13 +24,16 @@ def source_order_is_kept(case: Case) -> Finding:
             remedy="Build again, and emit the receipt with the commit's time.",
             actor=case.builder_owner,
         )
+    if source.committed_at < head.committed_at and is_accepted(case, "older-than-channel"):
+        return _order.passed(f"older than {head.build}, which is published, and that is approved")
     if source.committed_at < head.committed_at:
         return _order(
             VerdictClass.NEEDS_APPROVAL,
             "older-than-channel",
             f"its source is of {source.committed_at:%Y-%m-%d}, and {head.build} of "
             f"{head.committed_at:%Y-%m-%d} is published",
-            remedy="No action needed, unless going back is wanted: then a person must say so.",
+            remedy="No action needed, unless going back is wanted: then "
+            f"`flywheel approve {case.bundle.output} {case.bundle.build} --accept older-than-channel` says so.",
             actor=case.owner,
         )
     return _order.passed(f"newer than {head.build}, which is published")

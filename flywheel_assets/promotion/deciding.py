@@ -77,7 +77,7 @@ def marks_of(
     for attested in (*receipts, *behind):
         marks |= _marks_of_run(attested.receipt.run)
         marks |= {("key", name) for name in attested.signatures.keys}
-        marks |= {("digest", digest) for digest in attested.receipt.artifact.digests}
+        marks |= {("digest", digest) for digest in attested.receipt.artifact.contents}
     return marks
 
 

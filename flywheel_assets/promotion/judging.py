@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from flywheel_assets.catalog.models import Output
+from flywheel_assets.domain.artifacts import resource_uri
 from flywheel_assets.domain.builds import BuildKey
 from flywheel_assets.domain.digests import EvidenceDigest
 from flywheel_assets.domain.errors import EvidenceError, UsageError
@@ -23,7 +24,7 @@ from flywheel_assets.promotion.ledger import (
     last_verdict,
     record,
 )
-from flywheel_assets.promotion.summaries import VALIDATED, levels_of, resource_uri, summary
+from flywheel_assets.promotion.summaries import VALIDATED, levels_of, summary
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,8 +26,8 @@ from flywheel_assets.domain.publications import Publication
 from flywheel_assets.domain.receipts import REMEDY, Receipt, TestOutcome
 from flywheel_assets.domain.statements import canonical
 from flywheel_assets.domain.verdicts import Verdict
-from flywheel_assets.gate.authenticity import CLOCK_SKEW
 from flywheel_assets.gate.case import trusted_keys
+from flywheel_assets.gate.moments import moments
 from flywheel_assets.ports import EvidenceStore, LogEntry
 from flywheel_assets.promotion.deciding import marks_of, standing
 from flywheel_assets.promotion.flywheel import Flywheel
@@ -87,12 +87,12 @@ def assemble(flywheel: Flywheel, output: str, build: BuildKey) -> EvidenceBundle
 def basis_of(flywheel: Flywheel, bundle: EvidenceBundle) -> EvidenceDigest:
     """Digest of all that a verdict depends on: when it is unchanged, so is the verdict.
 
-    Of the time only what the gate asks of it: whether the run has ended yet.
+    Of the time only what the gate asks of it: which of its moments have come.
     """
     now, catalogue = flywheel.clock(), flywheel.catalogue
-    ended = all(attested.receipt.run.finished_at <= now + CLOCK_SKEW for attested in bundle.receipts)
+    come = sum(moment <= now for moment in moments(bundle, catalogue))
     part = {"bundle": bundle.model_dump(mode="json"), "catalogue": str(catalogue.digest_for(bundle.output))}
-    return EvidenceDigest.of(canonical({**part, "ended": ended}))
+    return EvidenceDigest.of(canonical({**part, "moments": come}))
 
 
 def authentic_receipt(flywheel: Flywheel, entry: LogEntry) -> AttestedReceipt | None:

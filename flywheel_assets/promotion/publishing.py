@@ -7,7 +7,7 @@ value goes on. Nothing is called published before it was read back.
 from dataclasses import dataclass
 
 from flywheel_assets.catalog.models import PublicationTarget, Way
-from flywheel_assets.domain.artifacts import OciImage
+from flywheel_assets.domain.artifacts import OciImage, resource_uri
 from flywheel_assets.domain.builds import BuildKey
 from flywheel_assets.domain.envelopes import form_of
 from flywheel_assets.domain.errors import (
@@ -29,7 +29,7 @@ from flywheel_assets.promotion.judging import judge, read_again
 from flywheel_assets.promotion.ledger import PUBLICATION, assemble, publications, record
 from flywheel_assets.promotion.observing import observe, vouches
 from flywheel_assets.promotion.signatures import envelope_check, image_signatures, signed_once
-from flywheel_assets.promotion.summaries import PROMOTED, VALIDATED, ReadSummary, levels_of, resource_uri, summary
+from flywheel_assets.promotion.summaries import PROMOTED, VALIDATED, ReadSummary, levels_of, summary
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from datetime import datetime
 from pydantic import ValidationError
 
 from flywheel_assets.catalog.models import Catalogue
-from flywheel_assets.domain.artifacts import Artifact, NixClosure
+from flywheel_assets.domain.artifacts import Artifact
 from flywheel_assets.domain.digests import EvidenceDigest
 from flywheel_assets.domain.errors import InvalidInputError
 from flywheel_assets.domain.statements import PAYLOAD_TYPE, VSA_V1, Statement, statement_bytes
@@ -18,18 +18,6 @@ from flywheel_assets.domain.verdicts import Verdict
 from flywheel_assets.ports import Signer
 
 VALIDATED, PROMOTED = "FLYWHEEL_VALIDATED", "FLYWHEEL_PROMOTED"
-
-
-def resource_uri(artifact: Artifact, surface: str | None, repository: str | None = None) -> str:
-    """What a summary speaks of: the artifact where its builder left it, or on a durable surface.
-
-    ``nix:<store path>`` or ``nix:<surface>/<store path>``; ``oci:<repository>`` or ``oci:<surface>/<repository>``;
-    ``bazel:<label>``.
-    """
-    if isinstance(artifact, NixClosure):
-        return f"nix:{surface or ''}{artifact.root}"
-    name = repository or artifact.name
-    return f"{artifact.kind}:{surface}/{name}" if surface else f"{artifact.kind}:{name}"
 
 
 def summary(

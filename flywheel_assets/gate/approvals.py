@@ -1,0 +1,103 @@
+"""Who must agree before this artifact goes to that surface, under that name and authority, and who has?"""
+
+from flywheel_assets.catalog.models import Approvals
+from flywheel_assets.domain.artifacts import resource_uri
+from flywheel_assets.domain.decisions import Act
+from flywheel_assets.domain.evidence import AttestedDecision
+from flywheel_assets.domain.platform_runs import PlatformRun
+from flywheel_assets.domain.verdicts import Finding, Phase, VerdictClass
+from flywheel_assets.gate.case import Answer, Case, needs_receipt
+from flywheel_assets.gate.decisions import counting, deciders
+
+_answer = Answer("approvals_are_given", Phase.PUBLICATION)
+
+
+@needs_receipt(_answer)
+def approvals_are_given(case: Case) -> Finding:
+    """Enough distinct people whom the catalogue names approved this very artifact, surface, name and authority."""
+    wanted = _wanted(case)
+    if wanted is None:
+        return _answer.passed("the catalogue asks for no approval")
+    given = approvers(case)
+    counted = [name for name in wanted.by if name in given]
+    if len(counted) >= wanted.needed:
+        return _answer.passed(f"approved by {', '.join(counted)}; {wanted.needed} of {len(wanted.by)} people needed")
+    started = triggered_by(case)
+    may = [name for name in wanted.by if name not in given and not started & _forge_names(case, name)]
+    still = wanted.needed - len(counted)
+    message = f"{len(counted)} of {wanted.needed} approvals are given"
+    if excluded := [name for name in wanted.by if started & _forge_names(case, name)]:
+        message += f"; {', '.join(excluded)} started the run, and nobody approves that"
+    if len(may) < still:
+        return _answer(
+            VerdictClass.NEEDS_APPROVAL,
+            "too-few-may-approve",
+            message,
+            remedy="Name more people under `publication.approvals.by`, or build it in a run that others start.",
+            actor=case.catalogue_owner,
+        )
+    command = f"`flywheel approve {case.bundle.output} {case.bundle.build}`"
+    return _answer(
+        VerdictClass.NEEDS_APPROVAL,
+        "approval-missing",
+        message,
+        remedy=f"{still} of {', '.join(may)} must run {command}.",
+        actor=", ".join(_person(case, name) for name in may),
+    )
+
+
+def approvers(case: Case, accepting: str = "") -> set[str]:
+    """The people whose approval of this artifact counts; with ``accepting``, of those only who accept that reason."""
+    wanted = _wanted(case)
+    allowed = set(wanted.by) if wanted else set(case.catalogue.people)
+    started = triggered_by(case)
+    return {
+        name
+        for attested in counting(case, Act.APPROVE)
+        if _is_of_this(case, attested) and (not accepting or accepting in attested.decision.scope.accepts)
+        for name in deciders(case.catalogue, attested, Act.APPROVE)
+        if name in allowed and not started & _forge_names(case, name)
+    }
+
+
+def is_accepted(case: Case, reason: str) -> bool:
+    """Whether as many people as the catalogue asks for, and one at least, accept what needs an approval."""
+    wanted = _wanted(case)
+    return len(approvers(case, accepting=reason)) >= (wanted.needed if wanted else 1)
+
+
+def triggered_by(case: Case) -> set[str]:
+    """What forges call those who started the run, by the receipt and by the forge."""
+    found = {attested.receipt.run.trigger.actor for attested in case.authentic}
+    for attested in case.authentic:
+        recorded = case.recorded(attested.receipt.run)
+        found |= set(recorded.actors) if isinstance(recorded, PlatformRun) else set()
+    return {name.lower() for name in found if name}
+
+
+def _is_of_this(case: Case, attested: AttestedDecision) -> bool:
+    """Bound to output, digest, surface, reference and authority: an approval is of nothing else."""
+    scope, target, output = attested.decision.scope, case.output.publication, case.bundle.output
+    if target is None or scope.digest is None:
+        return False
+    artifact = case.receipt.artifact
+    product = case.catalogue.products.get(case.output.product or "")
+    return (scope.output, scope.digest.hex, scope.resource, scope.authority) == (
+        output,
+        artifact.digest.hex,
+        resource_uri(artifact, target.surface, target.repository),
+        product.authority if product else output,
+    )
+
+
+def _wanted(case: Case) -> Approvals | None:
+    return case.output.publication.approvals if case.output.publication else None
+
+
+def _forge_names(case: Case, name: str) -> set[str]:
+    return {each.lower() for each in case.catalogue.people[name].forge_names}
+
+
+def _person(case: Case, name: str) -> str:
+    found = case.catalogue.people[name]
+    return f"{found.name} ({found.contact})"
