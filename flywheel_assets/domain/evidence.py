@@ -7,6 +7,7 @@ from pydantic import AwareDatetime
 from flywheel_assets.domain.builds import BuildKey, Closed, Source
 from flywheel_assets.domain.decisions import Decision
 from flywheel_assets.domain.digests import EvidenceDigest, GitRevision
+from flywheel_assets.domain.disagreements import RecordedComparison, RecordedDisagreement
 from flywheel_assets.domain.inspections import Inspection
 from flywheel_assets.domain.names import OutputName
 from flywheel_assets.domain.platform_runs import RecordedRun
@@ -102,7 +103,8 @@ class EvidenceBundle(Closed):
     revision and system, ``dependencies`` those of outputs that this one is built from. ``platform_runs`` is what the
     forge says of the runs of receipts and witnesses. ``decisions`` are all that people signed and that bears on this
     build, what its receipts were signed with, or what it is built from; with all that revokes one of them.
-    ``damaged`` holds a sentence for each piece of evidence that a log names and that could not be read: none of it may
+    ``disagreements`` are those about content of this build, by whomever and whenever it was built, and ``comparisons``
+    what differed in its bodies. ``damaged`` holds a sentence for each piece of evidence that a log names and that could not be read: none of it may
     be dropped silently, because it may have been evidence against the artifact.
     """
 
@@ -115,7 +117,10 @@ class EvidenceBundle(Closed):
     inspections: tuple[RecordedInspection, ...] = ()
     platform_runs: tuple[RecordedRun, ...] = ()
     channel: ChannelHead | None = None
+    canonical: ChannelHead | None = None
     decisions: tuple[AttestedDecision, ...] = ()
+    disagreements: tuple[RecordedDisagreement, ...] = ()
+    comparisons: tuple[RecordedComparison, ...] = ()
     damaged: tuple[str, ...] = ()
 
     @property
@@ -125,4 +130,5 @@ class EvidenceBundle(Closed):
         found |= {test.evidence for test in self.tests} | {recorded.evidence for recorded in self.inspections}
         found |= {recorded.evidence for recorded in self.platform_runs}
         found |= {attested.evidence for attested in self.decisions}
+        found |= {recorded.evidence for recorded in (*self.disagreements, *self.comparisons)}
         return tuple(sorted(found))

@@ -66,11 +66,18 @@ class Case:
     @property
     def source(self) -> ForgeSource | None:
         """The forge that knows the runs of the receipt's repository, where one is catalogued."""
-        return self.catalogue.source_of(self.receipt.run.source.repository)
+        return self.forge_of(self.receipt.run)
+
+    def forge_of(self, run: BuilderRun) -> ForgeSource | None:
+        """The forge that knows a run; what this installation built again itself ran on none."""
+        rebuilder = self.catalogue.rebuilder
+        if rebuilder is not None and run.builder == rebuilder.builder:
+            return None
+        return self.catalogue.source_of(run.source.repository)
 
     def recorded(self, run: BuilderRun) -> PlatformRun | AbsentRun | None:
         """What the catalogued forge says of a run; None when it was not heard yet, or there is none."""
-        if self.catalogue.source_of(run.source.repository) is None:
+        if self.forge_of(run) is None:
             return None
         about = [recorded.found for recorded in self.bundle.platform_runs if recorded.is_of(run)]
         # A forge that had none, and has it now, was behind.

@@ -1,17 +1,13 @@
-"""Phase 4: is it re-identifiable, agreed upon, meant for use, and nothing transient?"""
+"""Phase 4: is it re-identifiable, meant for use, and nothing transient? Whether builders agree is in ``agreement``."""
 
 from fnmatch import fnmatchcase
 
 from flywheel_assets.catalog.models import Audience, Claim, Role
-from flywheel_assets.domain.artifacts import same_content
 from flywheel_assets.domain.builds import TriggerEvent
-from flywheel_assets.domain.evidence import AttestedReceipt
 from flywheel_assets.domain.verdicts import About, Finding, Phase, VerdictClass
-from flywheel_assets.gate.case import Answer, Case, can_make, needs_receipt, trusted_keys
-from flywheel_assets.gate.platform import forge_contradicts, forge_has_no_doubt
+from flywheel_assets.gate.case import Answer, Case, needs_receipt, trusted_keys
 
 _source = Answer("source_can_be_reidentified", Phase.CLASSIFICATION)
-_rebuild = Answer("rebuild_agrees", Phase.CLASSIFICATION)
 _use = Answer("use_is_intended", Phase.CLASSIFICATION)
 _transient = Answer("output_is_not_transient", Phase.CLASSIFICATION)
 PERMANENTLY = VerdictClass.REJECTED_PERMANENTLY
@@ -100,59 +96,6 @@ def _dependencies(case: Case) -> Finding | None:
                 actor=case.builder_owner,
             )
     return None
-
-
-@needs_receipt(_rebuild)
-def rebuild_agrees(case: Case) -> Finding:
-    """The catalogued number of independent builders got this content; any disagreement is permanent."""
-    mine = case.receipt
-    others = [attested for attested in case.bundle.witnesses if _is_witness(case, attested)]
-    for other in (attested.receipt for attested in others):
-        if not same_content(mine.artifact, other.artifact):
-            return _rebuild(
-                PERMANENTLY,
-                "builders-disagree",
-                f"run {other.run.key.run} on {other.run.builder} got {other.artifact.digest} from the same revision, "
-                f"this one {mine.artifact.digest}",
-                remedy="Make the build reproducible (compare the two with diffoscope), then build a new revision.",
-                actor=case.owner,
-            )
-    # Another attempt of the same run can disagree, and so can the same signer: neither is a second opinion.
-    signers = set(case.authentic[0].signatures.keys)
-    independent = [
-        attested.receipt
-        for attested in others
-        if attested.receipt.run.key.run != mine.run.key.run
-        and not signers & set(attested.signatures.keys)
-        and forge_has_no_doubt(case, attested.receipt.run)
-    ]
-    agreeing = {mine.run.builder, *(other.run.builder for other in independent)}
-    wanted = case.output.builders_that_must_agree
-    if len(agreeing) < wanted:
-        return _rebuild(
-            VerdictClass.WAITING,
-            "second-builder-missing",
-            f"{len(agreeing)} of {wanted} builders got this content so far",
-            remedy="Wait for, or start, a build of the same revision on another builder.",
-            actor=case.builder_owner,
-        )
-    return _rebuild.passed(f"{len(agreeing)} of {wanted} builders needed, none disagrees")
-
-
-def _is_witness(case: Case, attested: AttestedReceipt) -> bool:
-    """Whether a run of the same revision has a say: a trusted, capable builder of this very definition, clean."""
-    run = attested.receipt.run
-    return (
-        bool(trusted_keys(case.catalogue, attested))
-        and can_make(case.catalogue, case.output, attested)
-        and run.definition == case.output.definition
-        and run.source.repository == case.output.repository
-        and not run.source.dirty
-        and not case.receipt.run.source.dirty
-        and run.trigger.event is not TriggerEvent.PULL_REQUEST
-        and not run.trigger.from_fork
-        and not forge_contradicts(case, run)
-    )
 
 
 def use_is_intended(case: Case) -> Finding:

@@ -9,13 +9,14 @@ from flywheel_assets.domain.builds import BuildKey
 from flywheel_assets.domain.errors import PromotionRefusedError
 from flywheel_assets.domain.evidence import AttestedReceipt, EvidenceBundle
 from flywheel_assets.domain.verdicts import Finding, Phase, Verdict, VerdictClass
+from flywheel_assets.gate.agreement import rebuild_agrees
 from flywheel_assets.gate.approvals import approvals_are_given
 from flywheel_assets.gate.authenticity import receipt_is_authentic
+from flywheel_assets.gate.authority import release_authority_holds
 from flywheel_assets.gate.builders import builder_is_known, toolchain_bootstrap_was_proven
 from flywheel_assets.gate.case import Case, Rule, trusted_keys
 from flywheel_assets.gate.classification import (
     output_is_not_transient,
-    rebuild_agrees,
     source_can_be_reidentified,
     use_is_intended,
 )
@@ -24,11 +25,7 @@ from flywheel_assets.gate.explain import sentence
 from flywheel_assets.gate.integrity import closure_is_complete, whole_body_matches_digest
 from flywheel_assets.gate.ownership import ownership_is_documented
 from flywheel_assets.gate.platform import forge_vouches_for_the_run
-from flywheel_assets.gate.publication import (
-    durable_surface_exists,
-    release_authority_holds,
-    source_order_is_kept,
-)
+from flywheel_assets.gate.publication import durable_surface_exists, source_order_is_kept
 from flywheel_assets.gate.standing import not_held, not_withdrawn
 from flywheel_assets.gate.validation import validation_is_green
 

@@ -57,7 +57,7 @@ def forge_contradicts(case: Case, run: BuilderRun) -> bool:
 
 def forge_has_no_doubt(case: Case, run: BuilderRun) -> bool:
     """Whether a run counts as a second opinion: confirmed by its forge, where one is catalogued."""
-    if case.catalogue.source_of(run.source.repository) is None:
+    if case.forge_of(run) is None:
         return True
     return case.recorded(run) is not None and not forge_contradicts(case, run)
 

@@ -1,12 +1,11 @@
-"""Phase 5: may this go to that surface, now, and is the surface the one that speaks for the product?"""
+"""Phase 5: may this go to that surface, and now?"""
 
 from flywheel_assets.catalog.models import Visibility
 from flywheel_assets.domain.verdicts import About, Finding, Phase, VerdictClass
 from flywheel_assets.gate.approvals import is_accepted
-from flywheel_assets.gate.case import Answer, Case, needs_receipt, person
+from flywheel_assets.gate.case import Answer, Case, needs_receipt
 
 _order = Answer("source_order_is_kept", Phase.PUBLICATION)
-_authority = Answer("release_authority_holds", Phase.PUBLICATION)
 _surface = Answer("durable_surface_exists", Phase.PUBLICATION)
 
 
@@ -37,37 +36,6 @@ def source_order_is_kept(case: Case) -> Finding:
             actor=case.owner,
         )
     return _order.passed(f"newer than {head.build}, which is published")
-
-
-def release_authority_holds(case: Case) -> Finding:
-    """This output is its product's declared authority, or every gate of a change of authority is met."""
-    output = case.output
-    if output.product is None:
-        return _authority.passed("no other output competes for the same product")
-    product = case.catalogue.products[output.product]
-    if case.bundle.output == product.authority:
-        return _authority.passed(f"the declared authority of {output.product}")
-    decider = person(case.catalogue, case.catalogue.outputs[product.authority].owner)
-    if product.change is None or product.change.to != case.bundle.output:
-        return _authority(
-            VerdictClass.REJECTED_PERMANENTLY,
-            "not-the-authority",
-            f"{output.product} is released through {product.authority}. {product.statement}",
-            remedy="No action needed, unless the release authority is to change: declare that and its gates.",
-            actor=decider,
-            about=About.POLICY,
-        )
-    unmet = [gate.condition for gate in product.change.gates if gate.met_by is None]
-    if unmet:
-        return _authority(
-            VerdictClass.WAITING,
-            "authority-gates-unmet",
-            f"a change of authority to it is declared, and {len(unmet)} gates are not met: {unmet[0]}",
-            remedy="Meet each gate and name its evidence under `met_by`.",
-            actor=decider,
-            about=About.POLICY,
-        )
-    return _authority.passed(f"every gate of the change of authority of {output.product} is met")
 
 
 def durable_surface_exists(case: Case) -> Finding:

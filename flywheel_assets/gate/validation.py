@@ -31,10 +31,7 @@ def validation_is_green(case: Case) -> Finding:
             remedy="Mend what failed and build again.",
             actor=case.owner,
         )
-    believed = seen | _attested(case, believed=True)
-    passed = {name for name, result in believed if result is not ValidationResult.FAILED}
-    if case.believes(Claim.VALIDATION):
-        passed |= {name for name, _ in claimed}
+    passed = validations_passed(case)
     missing = [name for name in wanted if name not in passed]
     if not missing:
         return _answer.passed(", ".join(wanted) + " passed" if wanted else "the catalogue names no validation")
@@ -53,6 +50,14 @@ def validation_is_green(case: Case) -> Finding:
         remedy="No action needed while the validation runs; it is judged again when its result arrives.",
         actor=case.owner,
     )
+
+
+def validations_passed(case: Case) -> set[str]:
+    """The validations whose pass counts: by the forge's steps, an isolated signer, or a claim that is trusted."""
+    believed = seen_validations(case) | _attested(case, believed=True)
+    if case.believes(Claim.VALIDATION):
+        believed |= {(v.name, v.result) for v in case.receipt.run.validations}
+    return {name for name, result in believed if result is not ValidationResult.FAILED}
 
 
 def _attested(case: Case, *, believed: bool) -> set[tuple[str, ValidationResult]]:

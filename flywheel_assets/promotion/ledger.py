@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from flywheel_assets.domain.builds import BuildKey, Closed
 from flywheel_assets.domain.decisions import Decision
 from flywheel_assets.domain.digests import EvidenceDigest
+from flywheel_assets.domain.disagreements import RecordedComparison, RecordedDisagreement
 from flywheel_assets.domain.errors import EvidenceCorruptError, EvidenceError, InvalidInputError
 from flywheel_assets.domain.evidence import (
     AttestedDecision,
@@ -30,6 +31,7 @@ from flywheel_assets.gate.case import trusted_keys
 from flywheel_assets.gate.moments import moments
 from flywheel_assets.ports import EvidenceStore, LogEntry
 from flywheel_assets.promotion.deciding import marks_of, standing
+from flywheel_assets.promotion.disputes import disputes_on
 from flywheel_assets.promotion.flywheel import Flywheel
 from flywheel_assets.promotion.intake import RECEIPT, TEST, TEST_PART, TESTS, is_envelope, open_statement, output_log
 from flywheel_assets.promotion.platform_log import PLATFORM_ABSENCE, entries_about
@@ -156,6 +158,7 @@ class _Assembly:
         digests = {digest for attested in receipts for digest in attested.receipt.artifact.digests}
         witnesses = self._witnesses(entries, receipts)
         dependencies = self._dependencies(receipts)
+        disagreements, comparisons = self._disputes(receipts)
         return EvidenceBundle(
             output=self._output,
             build=self._build,
@@ -166,7 +169,10 @@ class _Assembly:
             inspections=self._inspections([e for e in entries if e.kind == INSPECTION and e.subject == mine]),
             platform_runs=self._platform_runs((*receipts, *witnesses)),
             channel=self._channel([e for e in entries if e.kind == PUBLICATION], receipts),
+            canonical=self._canonical(receipts),
             decisions=self._decisions(receipts, (*witnesses, *dependencies)),
+            disagreements=disagreements,
+            comparisons=comparisons,
             damaged=tuple(self._damaged),
         )
 
@@ -260,6 +266,16 @@ class _Assembly:
         self._damaged += decided.damaged  # each may be a hold, or a withdrawal of this very digest
         return decided.on(marks_of(self._flywheel.catalogue, self._output, receipts, behind))
 
+    def _disputes(
+        self, receipts: tuple[AttestedReceipt, ...]
+    ) -> tuple[tuple[RecordedDisagreement, ...], tuple[RecordedComparison, ...]]:
+        """What builders ever disagreed about in these receipts' content."""
+        try:
+            return disputes_on(self._flywheel, self._output, receipts)
+        except EvidenceError as error:
+            self._damaged.append(str(error))
+            return (), ()
+
     def _tests(self, digests: set[str]) -> tuple[AttestedTest, ...]:
         found = []
         for entry in self._entries(TESTS):
@@ -315,6 +331,27 @@ class _Assembly:
                 self._damaged.append(str(error))
                 continue
             if mine is None or published.committed_at is None or published.committed_at > mine:
+                return ChannelHead(
+                    build=published.build, revision=published.revision, committed_at=published.committed_at
+                )
+        return None
+
+    def _canonical(self, receipts: tuple[AttestedReceipt, ...]) -> ChannelHead | None:
+        """The publication of the product's canonical source from the revision that this build is of."""
+        catalogue = self._flywheel.catalogue
+        product = catalogue.products.get(catalogue.outputs[self._output].product or "")
+        if product is None or product.canonical in {None, self._output}:
+            return None
+        revisions = {r.receipt.run.source.revision for r in receipts}
+        for entry in self._entries(output_log(str(product.canonical))):
+            if entry.kind != PUBLICATION:
+                continue
+            try:
+                published = _load(self._flywheel, Publication, entry)
+            except EvidenceError as error:
+                self._damaged.append(str(error))
+                continue
+            if published.revision in revisions:
                 return ChannelHead(
                     build=published.build, revision=published.revision, committed_at=published.committed_at
                 )

@@ -1,0 +1,182 @@
+"""Phase 4: did independent builders get the same content from the same source, and did nobody ever get another?"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+from flywheel_assets.domain.builds import TriggerEvent
+from flywheel_assets.domain.disagreements import Comparison, Disagreement, Side, disputed
+from flywheel_assets.domain.evidence import AttestedReceipt
+from flywheel_assets.domain.platform_runs import PlatformRun
+from flywheel_assets.domain.verdicts import Finding, Phase, VerdictClass
+from flywheel_assets.gate.case import Answer, Case, can_make, needs_receipt, trusted_keys
+from flywheel_assets.gate.platform import forge_contradicts, forge_has_no_doubt
+
+_rebuild = Answer("rebuild_agrees", Phase.CLASSIFICATION)
+SHOWN_FILES = 3
+MISSING = "second-builder-missing"
+REPRODUCIBLE = "Make the build reproducible (compare the two with diffoscope), then build a new revision."
+
+
+@needs_receipt(_rebuild)
+def rebuild_agrees(case: Case) -> Finding:
+    """The catalogued number of independent builders got this content; any disagreement, ever, is permanent."""
+    others = witnesses_of(case)
+    return _disagreeing(case, others) or _once_disputed(case) or _agreeing(case, others)
+
+
+def witnesses_of(case: Case) -> list[AttestedReceipt]:
+    """The runs of the same revision that have a say."""
+    return [attested for attested in case.bundle.witnesses if _has_a_say(case, attested)]
+
+
+def disagreements(case: Case) -> tuple[Disagreement, ...]:
+    """What is to be recorded of this build and its witnesses: it then counts against their content for good.
+
+    So both sides must have a say, and the forge, where there is one, must have confirmed both.
+    """
+    if not case.authentic:
+        return ()
+    mine = case.authentic[0]
+    sure = [each for each in (mine, *witnesses_of(case)) if forge_has_no_doubt(case, each.receipt.run)]
+    if mine not in sure or not _has_a_say(case, mine):
+        return ()
+    found = []
+    for other in sure:
+        apart = disputed(mine.receipt.artifact, other.receipt.artifact)
+        if apart:
+            one, two = sorted((_side(mine), _side(other)), key=lambda side: (str(side.build), side.receipt))
+            revision = mine.receipt.run.source.revision
+            made = Disagreement(output=case.bundle.output, revision=revision, sides=(one, two), disputed=apart)
+            found.append(made)
+    return tuple(found)
+
+
+def _side(attested: AttestedReceipt) -> Side:
+    receipt = attested.receipt
+    digest = receipt.artifact.digest
+    return Side(receipt=attested.evidence, build=receipt.run.key, builder=receipt.run.builder, digest=digest)
+
+
+def _disagreeing(case: Case, others: Iterable[AttestedReceipt]) -> Finding | None:
+    mine = case.receipt.artifact
+    for other in (attested.receipt for attested in others):
+        if disputed(mine, other.artifact):
+            message = (
+                f"run {other.run.key.run} on {other.run.builder} got {other.artifact.digest} from the same revision, "
+                f"this one {mine.digest}"
+            )
+            return _rebuild(
+                VerdictClass.REJECTED_PERMANENTLY,
+                "builders-disagree",
+                f"{message}{_which_files(case)}",
+                remedy=REPRODUCIBLE,
+                actor=case.owner,
+            )
+    return None
+
+
+def _once_disputed(case: Case) -> Finding | None:
+    for recorded in case.bundle.disagreements:
+        found = recorded.disagreement
+        if found.output == case.bundle.output and found.concerns(case.receipt.artifact):
+            one, other = found.sides
+            return _rebuild(
+                VerdictClass.REJECTED_PERMANENTLY,
+                "digest-disputed",
+                f"its content was in dispute before: of revision {str(found.revision)[:12]} run {one.build.run} on "
+                f"{one.builder} got {one.digest}, run {other.build.run} on {other.builder} {other.digest}"
+                f"{_which_files(case)}",
+                remedy=REPRODUCIBLE,
+                actor=case.owner,
+            )
+    return None
+
+
+def _which_files(case: Case) -> str:
+    """What is known of the files that differ, as the end of a sentence."""
+    return "".join(f"; {_compared(recorded.comparison)}" for recorded in case.bundle.comparisons[-1:])
+
+
+def _compared(comparison: Comparison) -> str:
+    if comparison.differences is None:
+        return f"which files differ is not known: {comparison.problem}"
+    return f"in {comparison.path} {comparison.differences.told(SHOWN_FILES)}"
+
+
+def _agreeing(case: Case, others: Iterable[AttestedReceipt]) -> Finding:
+    mine = frozenset().union(*(_marks(case, attested) for attested in case.authentic))
+    opinions = [_marks(case, other) for other in others if forge_has_no_doubt(case, other.receipt.run)]
+    wanted = case.output.builders_that_must_agree
+    agreeing = 1 + _most_apart([marks for marks in opinions if not marks & mine], wanted - 1)
+    if agreeing >= wanted:
+        return _rebuild.passed(f"{agreeing} of {wanted} builders needed, none disagrees")
+    rebuilder = case.catalogue.rebuilder
+    rebuilds = rebuilder is not None and rebuilder.builder != case.receipt.run.builder
+    asked = (
+        f"{rebuilder.builder} is asked to build it again once a day; or start"
+        if rebuilds and rebuilder
+        else "Wait for, or start,"
+    )
+    return _rebuild(
+        VerdictClass.WAITING,
+        MISSING,
+        f"{agreeing} of {wanted} builders got this content so far{_shared(mine, opinions)}",
+        remedy=f"{asked} a build of the same revision on another builder.",
+        actor=case.builder_owner,
+    )
+
+
+def _shared(mine: frozenset[str], opinions: Iterable[frozenset[str]]) -> str:
+    """What keeps another run from being a second opinion, for people."""
+    shared = sorted({mark for marks in opinions for mark in marks & mine})
+    return f"; other runs share {', '.join(shared)} with it" if shared else ""
+
+
+def _marks(case: Case, attested: AttestedReceipt) -> frozenset[str]:
+    """Whatever two independent opinions must not have in common: builder, run, signers, the machines they ran on."""
+    run = attested.receipt.run
+    found, repository = case.recorded(run), run.source.repository
+    ran = found.on(run.builder) if isinstance(found, PlatformRun) else ()
+    runners = {f"the runner {job.runner}" for job in ran if job.runner}
+    signers = {f"the signer {name}" for name in attested.signatures.keys}
+    return frozenset({f"the builder {run.builder}", f"run {run.key.run} of {repository}", *signers, *runners})
+
+
+def _most_apart(opinions: list[frozenset[str]], enough: int) -> int:
+    """How many of the opinions have no mark in common with each other, counted up to ``enough``.
+
+    Exact: one more opinion never makes fewer. What only one of them has cannot stand in the way, so that most are
+    alike and few are to be tried.
+    """
+    often = Counter(mark for marks in opinions for mark in marks)
+    # Builders always count: there are few, and no two opinions of one are apart.
+    alike = {frozenset(m for m in marks if often[m] > 1 or m.startswith("the builder ")) for marks in opinions}
+    return _apart(sorted(alike, key=sorted), frozenset(), enough)
+
+
+def _apart(opinions: list[frozenset[str]], taken: frozenset[str], enough: int) -> int:
+    best = 0
+    for number, marks in enumerate(opinions):
+        if best >= enough:
+            break
+        if not marks & taken:
+            best = max(best, 1 + _apart(opinions[number + 1 :], taken | marks, enough - 1))
+    return min(best, enough)
+
+
+def _has_a_say(case: Case, attested: AttestedReceipt) -> bool:
+    """Whether a run counts, for or against: a trusted, capable builder of this very definition, clean, no proposal."""
+    return all(_conditions(case, attested))
+
+
+def _conditions(case: Case, attested: AttestedReceipt) -> Iterator[bool]:
+    run = attested.receipt.run
+    yield bool(trusted_keys(case.catalogue, attested))
+    yield can_make(case.catalogue, case.output, attested)
+    yield run.definition == case.output.definition
+    yield run.source.repository == case.output.repository
+    yield not run.source.dirty
+    yield not case.receipt.run.source.dirty
+    yield run.trigger.event is not TriggerEvent.PULL_REQUEST
+    yield not run.trigger.from_fork
+    yield not forge_contradicts(case, run)
