@@ -9,7 +9,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check bench peers sample lock clean FORCE
+.PHONY: help install run test check bench mutants peers sample lock clean FORCE
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1|/p' $(firstword $(MAKEFILE_LIST)) \
@@ -40,8 +40,11 @@ check: install ## lint, formatting, types
 	@$(BIN)/mypy
 	@$(BIN)/mypy scripts/peers
 
-bench: peers ## time it against nix, skopeo and crane, as ratios
-	@for each in benchmarks/*_copy.py; do PYTHONPATH=. $(BIN)/python $$each || exit; done
+bench: peers ## time it against nix, skopeo and crane, as ratios; and one verdict
+	@for each in benchmarks/*_copy.py benchmarks/verdict.py; do PYTHONPATH=. $(BIN)/python $$each || exit; done
+
+mutants: install ## test the gate's tests with mutants: half an hour
+	@sh scripts/mutants
 
 peers: install ## install the real parts that tests use, as far as possible
 	@$(BIN)/python scripts/peers

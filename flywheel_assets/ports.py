@@ -3,19 +3,22 @@
 An adapter turns every foreign exception into one of ``domain.errors``; a leaked ValueError is a bug.
 """
 
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
-from flywheel_assets.domain.artifacts import Artifact
-from flywheel_assets.domain.digests import EvidenceDigest
+from flywheel_assets.domain.artifacts import Artifact, ClosureMember, NixClosure
+from flywheel_assets.domain.builds import LockedInput
+from flywheel_assets.domain.digests import EvidenceDigest, GitRevision
 from flywheel_assets.domain.dispatches import FlakeVersion, WorkflowRun
 from flywheel_assets.domain.evidence import Origin
 from flywheel_assets.domain.inspections import Reading
+from flywheel_assets.domain.listings import FileListing
 from flywheel_assets.domain.platform_runs import PlatformRun
 from flywheel_assets.domain.publications import Attached, Plan, Proof, Release
+from flywheel_assets.domain.withdrawals import Unpublished
 
 Progress = Callable[[int], None]
 """Called with the number of bytes just read or written."""
@@ -110,7 +113,7 @@ class SourceCache(Protocol):
 class PublicationSurface(Protocol):
     """A durable surface. ``plan`` decides, ``copy`` to ``reveal`` carry out, ``read_back`` proves.
 
-    The caller runs plan, copy, attach, reveal, read_back in this order; each is safe to repeat.
+    The caller runs plan, copy, attach, reveal, read_back in this order; each is safe to repeat, as ``withdraw`` is.
     """
 
     def plan(self, release: Release) -> Plan:
@@ -138,6 +141,14 @@ class PublicationSurface(Protocol):
 
     def proofs(self, release: Release) -> tuple[Attached, ...]:
         """The proofs that a consumer finds beside the artifact."""
+        ...
+
+    def withdraw(self, release: Release, mark: Proof, others: Collection[str]) -> Unpublished:
+        """Put ``mark`` beside the artifact, then take away the names by which consumers find it, as far as may be.
+
+        ``others`` are the references of all else that is published: what they need stays. Only names that still hold
+        this very artifact are taken. Raises ReadError and PublicationError, and then some of it may be done.
+        """
         ...
 
 
@@ -294,6 +305,46 @@ class Signer(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What is known of a source once it was fetched: when it was committed, and what its lock files lock."""
+
+    committed_at: datetime
+    locked_inputs: tuple[LockedInput, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuilt:
+    """What came out of building a source again."""
+
+    closure: NixClosure
+    source: Fetched
+
+
+class Rebuilder(Protocol):
+    """Builds again from source, independent of all who built before, and lists what differs."""
+
+    @property
+    def signer(self) -> Signer:
+        """The key that speaks for what it builds."""
+        ...
+
+    def rebuild(self, repository: str, revision: GitRevision, definition: str) -> Rebuilt:
+        """Fetch ``repository`` (as the catalogue names it) at a revision, and build what it defines there.
+
+        Raises ReadError when that fails, InvalidInputError for an answer that is none.
+        """
+        ...
+
+    def listing(self, member: ClosureMember) -> FileListing:
+        """The files of what it built. Raises ReadError, InvalidInputError."""
+        ...
+
+    def cached_listing(self, cache: str, member: ClosureMember) -> FileListing:
+        """The files of what a mutable cache holds, which must be this member. Raises ReadError, InvalidInputError."""
+        ...
+
+
 class Verifier(Protocol):
     """Opens what is signed: DSSE envelopes, Sigstore bundles, image signatures."""
 
@@ -306,4 +357,8 @@ class Verifier(Protocol):
 
     def check_attached(self, attached: Attached, document: str, trusted: Mapping[str, Trusted]) -> Checked:
         """As ``check``, for any form that lies beside an artifact. Raises InvalidInputError."""
+        ...
+
+    def under(self, trust_root: str | None) -> "Verifier":
+        """The same with another catalogue's trust root."""
         ...

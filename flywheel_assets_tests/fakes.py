@@ -5,7 +5,7 @@ step just before it happens: a test makes it raise, or lets the world change the
 """
 
 import threading
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Collection, Container, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -22,6 +22,7 @@ from flywheel_assets.domain.errors import (
 )
 from flywheel_assets.domain.inspections import Reading, ReadState
 from flywheel_assets.domain.publications import Attached, Plan, Proof, Release
+from flywheel_assets.domain.withdrawals import Unpublished
 from flywheel_assets.ports import Delivery, LogEntry, Progress
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -193,6 +194,8 @@ class FakeSurface:
     attached: dict[str, dict[str, Attached]] = field(default_factory=dict)
     steps: list[str] = field(default_factory=list)
     demanded: tuple[Proof, ...] = ()
+    others: frozenset[str] = frozenset()
+    lets_nobody_delete: bool = False
     before: Callable[[str], None] = nothing
 
     def plan(self, release: Release) -> Plan:
@@ -251,6 +254,18 @@ class FakeSurface:
     def proofs(self, release: Release) -> tuple[Attached, ...]:
         self._step("proofs")
         return tuple(self.attached.get(release.artifact.digest.hex, {}).values())
+
+    def withdraw(self, release: Release, mark: Proof, others: Collection[str]) -> Unpublished:
+        self._step("withdraw")
+        self.others = frozenset(others)
+        digest = release.artifact.digest.hex
+        self.attached.setdefault(digest, {})[mark.name] = Attached(data=mark.envelope, form=mark.form)
+        names = tuple(name for name in self._wanted_names(release) if self.names.get(name) == digest)
+        if self.lets_nobody_delete:
+            return Unpublished(remaining=names)
+        for name in names:
+            del self.names[name]
+        return Unpublished(removed=names)
 
     def _wanted_names(self, release: Release) -> tuple[str, ...]:
         return release.tags or (release.artifact.name,)

@@ -218,6 +218,7 @@ class Github(Forge):
             "name": "build",
             "labels": ["self-hosted", run.label],
             "conclusion": run.attempts[attempt - 1] or None,
+            "runner_name": "machine-12",
             "started_at": _text(run.created),
             "completed_at": _text(run.updated),
             "steps": steps,
@@ -294,6 +295,7 @@ class Gitlab(Forge):
             "status": ending.replace("failure", "failed"),
             "tag_list": [run.label],
             "user": {"username": run.actor},
+            "runner": {"id": 12, "description": "a machine"},
             "started_at": _text(run.created),
             "finished_at": _text(run.updated),
         }

@@ -45,6 +45,7 @@ def main() -> None:
                 lineage(page, f"http://127.0.0.1:{port}")
                 why_not(page, f"http://127.0.0.1:{port}")
                 builder(page, f"http://127.0.0.1:{port}")
+                static_page(page, home)
                 browser.close()
         finally:
             process.send_signal(signal.SIGINT)
@@ -105,6 +106,17 @@ def builder(page: Page, url: str) -> None:
     page.wait_for_timeout(1500)
     main_column = {"x": 240, "y": 0, "width": 820, "height": 1280}
     page.screenshot(path=IMAGES / "builder.png", clip=main_column)  # type: ignore[arg-type]  # as above
+
+
+def static_page(page: Page, home: str) -> None:
+    """What `flywheel page` writes: whose turn it is."""
+    folder = Path(home) / "page"
+    subprocess.run(
+        [FLYWHEEL, "page", folder], env={**os.environ, "FLYWHEEL_HOME": home, "FLYWHEEL_CATALOGUE": ""}, check=True
+    )
+    page.set_viewport_size({"width": 1100, "height": 760})
+    page.goto((folder / "index.html").as_uri())
+    page.screenshot(path=IMAGES / "page.png")
 
 
 def _make_smaller(image: Path) -> None:

@@ -46,6 +46,7 @@ SecretRef = Annotated[str, StringConstraints(pattern=r"^(env:[A-Za-z_][A-Za-z0-9
 HostName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9.-]+(:[0-9]{1,5})?$", max_length=260)]
 FolderUrl = Annotated[str, StringConstraints(pattern=r"^file:[^\s]+$", max_length=500)]
 InboxUrl = Annotated[str, StringConstraints(pattern=r"^(file:[^\s]+|s3://[a-z0-9.-]+(/[^\s?#]*)?)$", max_length=500)]
+NixStore = Annotated[str, StringConstraints(pattern=r"^local\?root=/[A-Za-z0-9._/-]+$", max_length=300)]
 TagTemplate = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_{][A-Za-z0-9._{}-]*$", max_length=100)]
 
 
@@ -325,13 +326,15 @@ class Person(Entry):
         description="Public keys: PEM (Ed25519, or ECDSA P-256), or a line of OpenSSH (`ssh-ed25519 …`)."
     )
     forge_names: tuple[Line, ...] = Field(
-        default=(), description="What forges call this person: nobody approves what they triggered."
+        default=(),
+        description="What forges call this person: nobody approves what they triggered. Needed of who may approve.",
     )
     may: Annotated[tuple[Act, ...], Field(min_length=1)] = Field(
         description="Which decisions count: approve, meet, hold, withdraw, quarantine. Who may decide it may revoke it."
     )
     valid_until: AwareDatetime | None = Field(
-        default=None, description="Decisions that arrive later do not count, whatever time they give themselves."
+        default=None,
+        description="From this time on what arrives does not count, whatever time it gives itself.",
     )
 
     @property
@@ -532,10 +535,10 @@ class ForgeSource(Entry):
 
 
 class AuthorityGate(Entry):
-    """A condition of a change of authority, and what shows that it is met: one of three.
+    """A condition of a change of authority, and what shows that it is met.
 
-    Validations are read in the evidence about each build; a decision (`flywheel decide meet`) is signed by as many
-    people as it says; a document is the catalogue's own word.
+    Validations are read in the evidence about each build, a decision is signed by a person (`flywheel meet`); where
+    both are named, both are needed. A document under `met_by` counts only where neither is: it is the catalogue's word.
     """
 
     condition: Text
@@ -568,6 +571,34 @@ class Product(Entry):
     )
 
 
+class Rebuilding(Entry):
+    """A Nix of this installation that builds again what lacks a second opinion."""
+
+    builder: BuilderLabel = Field(
+        description="Key in `builders`: its own label, under which its receipts speak. One of `keys` holds the public "
+        "half of its key, `keys/rebuilder.pem` below FLYWHEEL_HOME."
+    )
+    nix: Annotated[str, StringConstraints(pattern=r"^/[^\s]+$", max_length=500)] = Field(
+        description="The program `nix`, 2.8 or later."
+    )
+    store: NixStore = Field(
+        description="A store of its own: `local?root=/folder`. A daemon's would be built as the daemon says."
+    )
+    systems: Annotated[tuple[Line, ...], Field(min_length=1)] = Field(
+        default=("x86_64-linux",), description="What it can build."
+    )
+    substituters: tuple[Line, ...] = Field(
+        default=(), description="Caches that inputs may come from. Never a mutable cache: it would answer for itself."
+    )
+    trusted_public_keys: tuple[Line, ...] = Field(default=(), description="Nix public keys of these caches.")
+    fetch_from: dict[RepositoryUri, Annotated[str, StringConstraints(pattern=r"^(https://|file:///)[^\s]+$")]] = Field(
+        default={}, description="Where a repository is fetched from, if not from its own URI: a mirror."
+    )
+    timeout_minutes: Annotated[int, Field(ge=1, le=1440)] = Field(default=60, description="How long a build may take.")
+    cores: Annotated[int, Field(ge=1, le=256)] = Field(default=2, description="How many cores one build may use.")
+    a_day: Annotated[int, Field(ge=1, le=500)] = Field(default=10, description="How many are asked for each day.")
+
+
 class Catalogue(Entry):
     """The whole catalogue."""
 
@@ -591,6 +622,9 @@ class Catalogue(Entry):
     trust_root: Annotated[str, Field(max_length=200_000)] | None = Field(
         default=None,
         description="Keyless: a Sigstore trusted root (JSON). Or give `trust_root_file` beside the catalogue.",
+    )
+    rebuilder: Rebuilding | None = Field(
+        default=None, description="Builds again what lacks a second opinion; without it that is only listed."
     )
     people: dict[OutputName, Person] = Field(default={}, description="Whose signed decisions count.")
     exceptions: dict[OutputName, GateException] = Field(default={}, description="Rules that do not stop something yet.")
@@ -621,16 +655,30 @@ class Catalogue(Entry):
         return tuple(dict.fromkeys((*of_type, *output.validations)))
 
     def digest_for(self, output: str) -> EvidenceDigest:
-        """Digest of the part that can bear on one output's verdicts: all but the entries of unrelated outputs."""
-        entry = self.outputs[output]
-        related = {output, *entry.built_from, *([entry.alias_of] if entry.alias_of else [])}
-        if entry.product is not None:
-            related.add(self.products[entry.product].authority)
+        """Digest of the part that can bear on one output's verdicts: all but what is of unrelated outputs alone."""
         if output not in self._digests:
+            entry = self.outputs[output]
+            related = {output, *self.built_from(output), *([entry.alias_of] if entry.alias_of else [])}
+            if entry.product is not None:
+                product = self.products[entry.product]
+                related |= {product.authority, *([product.canonical] if product.canonical else [])}
             document = self.model_dump(mode="json", by_alias=True)
             document["outputs"] = {name: document["outputs"][name] for name in sorted(related)}
+            excepted = document["exceptions"].items()
+            document["exceptions"] = {name: each for name, each in excepted if each["output"] == output}
             self._digests[output] = EvidenceDigest.of(canonical(document))
         return self._digests[output]
+
+    def built_from(self, output: str) -> frozenset[str]:
+        """The outputs that go into one, and into those."""
+        found: set[str] = set()
+        waiting = list(self.outputs[output].built_from)
+        while waiting:
+            name = waiting.pop()
+            if name not in found:
+                found.add(name)
+                waiting += self.outputs[name].built_from
+        return frozenset(found)
 
     def source_of(self, repository: str) -> ForgeSource | None:
         """The forge that knows the runs of a repository, where one is catalogued."""

@@ -5,7 +5,9 @@ from pathlib import PurePosixPath
 from posixpath import normpath
 from urllib.parse import unquote
 
+from flywheel_assets.catalog.deciding import Complaint, complaints_about_decisions
 from flywheel_assets.catalog.models import (
+    ArtifactType,
     Audience,
     Catalogue,
     DurableSurface,
@@ -21,7 +23,6 @@ from flywheel_assets.domain.errors import InvalidInputError
 from flywheel_assets.domain.untrusted import parse_json
 
 TRUSTED_ROOT = "application/vnd.dev.sigstore.trustedroot+json;version=0.1"
-Complaint = tuple[tuple[str, ...], str]
 
 
 def complaints(catalogue: Catalogue) -> Iterator[Complaint]:
@@ -31,16 +32,10 @@ def complaints(catalogue: Catalogue) -> Iterator[Complaint]:
     yield from _trust_root(catalogue)
     yield from _surfaces(catalogue)
     yield from _sources(catalogue)
+    yield from _rebuilder(catalogue)
     for name, output in catalogue.outputs.items():
         yield from _output(catalogue, name, output)
-    for name, product in catalogue.products.items():
-        named: list[tuple[tuple[str, ...], str]] = [(("authority",), product.authority)]
-        named += [(("change", "to"), product.change.to)] if product.change else []
-        for field, target in named:
-            if target not in catalogue.outputs:
-                yield ("products", name, *field), f"names the output {target!r}, which is not catalogued"
-            elif catalogue.outputs[target].product != name:
-                yield ("products", name, *field), f"names the output {target!r}, which is not of this product"
+    yield from complaints_about_decisions(catalogue)
 
 
 def _owners(catalogue: Catalogue) -> Iterator[Complaint]:
@@ -145,6 +140,23 @@ def _sources(catalogue: Catalogue) -> Iterator[Complaint]:
             if uri in taken:
                 yield path, f"names {uri}, which is of the source {taken[uri]!r} already"
             taken.setdefault(uri, name)
+
+
+def _rebuilder(catalogue: Catalogue) -> Iterator[Complaint]:
+    found = catalogue.rebuilder
+    if found is None:
+        return
+    builder = catalogue.builders.get(found.builder)
+    if builder is None or ArtifactType.NIX not in builder.makes:
+        yield ("rebuilder", "builder"), f"{found.builder!r} is no builder in builders that makes nix"
+    # No forge is asked about its runs: whoever else could sign for its label would go past the forge.
+    for name, key in catalogue.keys.items():
+        if found.builder in key.builders and key.builders != (found.builder,):
+            yield ("keys", name, "builders"), "speaks for the rebuilder, and may then speak for nobody else"
+    mutable = {surface.url for surface in catalogue.surfaces.values() if isinstance(surface, MutableSurface)}
+    for number, url in enumerate(found.substituters):
+        if url.rstrip("/") in {each.rstrip("/") for each in mutable}:
+            yield ("rebuilder", "substituters", str(number)), "is a mutable cache, which would answer for itself"
 
 
 def _output(catalogue: Catalogue, name: str, output: Output) -> Iterator[Complaint]:

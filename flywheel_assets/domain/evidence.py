@@ -103,8 +103,9 @@ class EvidenceBundle(Closed):
     revision and system, ``dependencies`` those of outputs that this one is built from. ``platform_runs`` is what the
     forge says of the runs of receipts and witnesses. ``decisions`` are all that people signed and that bears on this
     build, what its receipts were signed with, or what it is built from; with all that revokes one of them.
-    ``disagreements`` are those about content of this build, by whomever and whenever it was built, and ``comparisons``
-    what differed in its bodies. ``damaged`` holds a sentence for each piece of evidence that a log names and that could not be read: none of it may
+    ``disagreements`` are those about content of this build, by whomever and whenever it was built, ``comparisons`` what
+    differed in its bodies. ``damaged`` holds a sentence for each piece of evidence that a log names and that could not
+    be read: none of it may
     be dropped silently, because it may have been evidence against the artifact.
     """
 
@@ -130,5 +131,6 @@ class EvidenceBundle(Closed):
         found |= {test.evidence for test in self.tests} | {recorded.evidence for recorded in self.inspections}
         found |= {recorded.evidence for recorded in self.platform_runs}
         found |= {attested.evidence for attested in self.decisions}
-        found |= {recorded.evidence for recorded in (*self.disagreements, *self.comparisons)}
+        found |= {recorded.evidence for recorded in self.disagreements}
+        found |= {recorded.evidence for recorded in self.comparisons}
         return tuple(sorted(found))

@@ -25,6 +25,7 @@ class Limits:
     validations: int = 200
     narinfo_bytes: int = 256 * KIB
     nar_bytes: int = 32 * GIB
+    listing_entries: int = 200_000  # files, links and directories of one body that is compared with another
     # A zstd frame may ask its reader for a window of up to 2^31 bytes, xz for a dictionary of 2^32, and one is held for
     # every thread that reads. zstd's level 19 needs 2^23, xz's default 2^23 and its level 7 2^24.
     zstd_window_log: int = 24

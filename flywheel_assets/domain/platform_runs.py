@@ -52,11 +52,12 @@ class RunStep(Closed):
 
 
 class RunJob(Closed):
-    """One job, with the labels of the runner that it asked for."""
+    """One job, with the labels of the runner that it asked for, and which ``runner`` it got where the forge says so."""
 
     name: Line
     labels: tuple[Line, ...]
     ending: Ending
+    runner: Line = ""
     started_at: AwareDatetime | None = None
     finished_at: AwareDatetime | None = None
     steps: tuple[RunStep, ...] = ()

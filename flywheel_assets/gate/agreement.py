@@ -1,15 +1,16 @@
 """Phase 4: did independent builders get the same content from the same source, and did nobody ever get another?"""
 
-from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from flywheel_assets.domain.builds import TriggerEvent
 from flywheel_assets.domain.disagreements import Comparison, Disagreement, Side, disputed
 from flywheel_assets.domain.evidence import AttestedReceipt
-from flywheel_assets.domain.platform_runs import PlatformRun
-from flywheel_assets.domain.verdicts import Finding, Phase, VerdictClass
+from flywheel_assets.domain.verdicts import About, Finding, Phase, VerdictClass
 from flywheel_assets.gate.case import Answer, Case, can_make, needs_receipt, trusted_keys
+from flywheel_assets.gate.exceptions import first_standing
+from flywheel_assets.gate.opinions import marks_of, most_apart
 from flywheel_assets.gate.platform import forge_contradicts, forge_has_no_doubt
+from flywheel_assets.gate.standing import quarantine_of
 
 _rebuild = Answer("rebuild_agrees", Phase.CLASSIFICATION)
 SHOWN_FILES = 3
@@ -21,24 +22,26 @@ REPRODUCIBLE = "Make the build reproducible (compare the two with diffoscope), t
 def rebuild_agrees(case: Case) -> Finding:
     """The catalogued number of independent builders got this content; any disagreement, ever, is permanent."""
     others = witnesses_of(case)
-    return _disagreeing(case, others) or _once_disputed(case) or _agreeing(case, others)
+    against = _disagreeing(case, others) or _once_disputed(case) or _only_an_opinion(case)
+    return first_standing(case, (against or _agreeing(case, others),))
 
 
 def witnesses_of(case: Case) -> list[AttestedReceipt]:
     """The runs of the same revision that have a say."""
-    return [attested for attested in case.bundle.witnesses if _has_a_say(case, attested)]
+    return [attested for attested in case.bundle.witnesses if has_a_say(case, attested)]
 
 
 def disagreements(case: Case) -> tuple[Disagreement, ...]:
     """What is to be recorded of this build and its witnesses: it then counts against their content for good.
 
-    So both sides must have a say, and the forge, where there is one, must have confirmed both.
+    So both sides must have a say, neither may be in quarantine, and the forge, where there is one, must have confirmed
+    both.
     """
     if not case.authentic:
         return ()
     mine = case.authentic[0]
-    sure = [each for each in (mine, *witnesses_of(case)) if forge_has_no_doubt(case, each.receipt.run)]
-    if mine not in sure or not _has_a_say(case, mine):
+    sure = [each for each in (mine, *witnesses_of(case)) if _is_sure(case, each)]
+    if mine not in sure:
         return ()
     found = []
     for other in sure:
@@ -49,6 +52,11 @@ def disagreements(case: Case) -> tuple[Disagreement, ...]:
             made = Disagreement(output=case.bundle.output, revision=revision, sides=(one, two), disputed=apart)
             found.append(made)
     return tuple(found)
+
+
+def _is_sure(case: Case, attested: AttestedReceipt) -> bool:
+    run = attested.receipt.run
+    return has_a_say(case, attested) and forge_has_no_doubt(case, run) and quarantine_of(case, attested) is None
 
 
 def _side(attested: AttestedReceipt) -> Side:
@@ -92,6 +100,21 @@ def _once_disputed(case: Case) -> Finding | None:
     return None
 
 
+def _only_an_opinion(case: Case) -> Finding | None:
+    """What the rebuilder built speaks for others and is never promoted: it knows ref and trigger from them alone."""
+    rebuilder = case.catalogue.rebuilder
+    if rebuilder is None or rebuilder.builder != case.receipt.run.builder:
+        return None
+    return _rebuild(
+        VerdictClass.REJECTED_PERMANENTLY,
+        "second-opinion",
+        "it is a second opinion about the builds of its revision, and no build to be promoted",
+        remedy="No action needed: those builds are judged on their own.",
+        actor=case.catalogue_owner,
+        about=About.POLICY,
+    )
+
+
 def _which_files(case: Case) -> str:
     """What is known of the files that differ, as the end of a sentence."""
     return "".join(f"; {_compared(recorded.comparison)}" for recorded in case.bundle.comparisons[-1:])
@@ -104,26 +127,31 @@ def _compared(comparison: Comparison) -> str:
 
 
 def _agreeing(case: Case, others: Iterable[AttestedReceipt]) -> Finding:
-    mine = frozenset().union(*(_marks(case, attested) for attested in case.authentic))
-    opinions = [_marks(case, other) for other in others if forge_has_no_doubt(case, other.receipt.run)]
+    mine = frozenset().union(*(marks_of(case, attested) for attested in case.authentic))
+    # Whoever is said to be compromised is heard against it, and not for it.
+    sound = [other for other in others if quarantine_of(case, other) is None]
+    opinions = [marks_of(case, other) for other in sound if forge_has_no_doubt(case, other.receipt.run)]
     wanted = case.output.builders_that_must_agree
-    agreeing = 1 + _most_apart([marks for marks in opinions if not marks & mine], wanted - 1)
+    agreeing = 1 + most_apart([marks for marks in opinions if not marks & mine], wanted - 1)
     if agreeing >= wanted:
         return _rebuild.passed(f"{agreeing} of {wanted} builders needed, none disagrees")
-    rebuilder = case.catalogue.rebuilder
-    rebuilds = rebuilder is not None and rebuilder.builder != case.receipt.run.builder
-    asked = (
-        f"{rebuilder.builder} is asked to build it again once a day; or start"
-        if rebuilds and rebuilder
-        else "Wait for, or start,"
-    )
     return _rebuild(
         VerdictClass.WAITING,
         MISSING,
         f"{agreeing} of {wanted} builders got this content so far{_shared(mine, opinions)}",
-        remedy=f"{asked} a build of the same revision on another builder.",
+        remedy=f"{_who_rebuilds(case)} a build of the same revision on another builder.",
         actor=case.builder_owner,
     )
+
+
+def _who_rebuilds(case: Case) -> str:
+    """Whether this installation gives a second opinion itself; without that one is only wanted."""
+    rebuilder, run = case.catalogue.rebuilder, case.receipt.run
+    if case.receipt.artifact.kind != "nix":
+        return "Wait for, or start,"
+    if rebuilder is None or run.key.system not in rebuilder.systems:
+        return "A rebuild is wanted, and nothing here makes one: wait for, or start,"
+    return f"{rebuilder.builder} is asked to build it again, once a day; or start"
 
 
 def _shared(mine: frozenset[str], opinions: Iterable[frozenset[str]]) -> str:
@@ -132,39 +160,7 @@ def _shared(mine: frozenset[str], opinions: Iterable[frozenset[str]]) -> str:
     return f"; other runs share {', '.join(shared)} with it" if shared else ""
 
 
-def _marks(case: Case, attested: AttestedReceipt) -> frozenset[str]:
-    """Whatever two independent opinions must not have in common: builder, run, signers, the machines they ran on."""
-    run = attested.receipt.run
-    found, repository = case.recorded(run), run.source.repository
-    ran = found.on(run.builder) if isinstance(found, PlatformRun) else ()
-    runners = {f"the runner {job.runner}" for job in ran if job.runner}
-    signers = {f"the signer {name}" for name in attested.signatures.keys}
-    return frozenset({f"the builder {run.builder}", f"run {run.key.run} of {repository}", *signers, *runners})
-
-
-def _most_apart(opinions: list[frozenset[str]], enough: int) -> int:
-    """How many of the opinions have no mark in common with each other, counted up to ``enough``.
-
-    Exact: one more opinion never makes fewer. What only one of them has cannot stand in the way, so that most are
-    alike and few are to be tried.
-    """
-    often = Counter(mark for marks in opinions for mark in marks)
-    # Builders always count: there are few, and no two opinions of one are apart.
-    alike = {frozenset(m for m in marks if often[m] > 1 or m.startswith("the builder ")) for marks in opinions}
-    return _apart(sorted(alike, key=sorted), frozenset(), enough)
-
-
-def _apart(opinions: list[frozenset[str]], taken: frozenset[str], enough: int) -> int:
-    best = 0
-    for number, marks in enumerate(opinions):
-        if best >= enough:
-            break
-        if not marks & taken:
-            best = max(best, 1 + _apart(opinions[number + 1 :], taken | marks, enough - 1))
-    return min(best, enough)
-
-
-def _has_a_say(case: Case, attested: AttestedReceipt) -> bool:
+def has_a_say(case: Case, attested: AttestedReceipt) -> bool:
     """Whether a run counts, for or against: a trusted, capable builder of this very definition, clean, no proposal."""
     return all(_conditions(case, attested))
 

@@ -7,7 +7,7 @@ from flywheel_assets.domain.evidence import AttestedDecision
 from flywheel_assets.domain.platform_runs import PlatformRun
 from flywheel_assets.domain.verdicts import Finding, Phase, VerdictClass
 from flywheel_assets.gate.case import Answer, Case, needs_receipt
-from flywheel_assets.gate.decisions import counting, deciders
+from flywheel_assets.gate.decisions import counting, deciders, may_decide, why_not_counted
 
 _answer = Answer("approvals_are_given", Phase.PUBLICATION)
 
@@ -18,16 +18,18 @@ def approvals_are_given(case: Case) -> Finding:
     wanted = _wanted(case)
     if wanted is None:
         return _answer.passed("the catalogue asks for no approval")
-    given = approvers(case)
-    counted = [name for name in wanted.by if name in given]
+    people, given = tuple(dict.fromkeys(wanted.by)), approvers(case)
+    counted = [name for name in people if name in given]
     if len(counted) >= wanted.needed:
-        return _answer.passed(f"approved by {', '.join(counted)}; {wanted.needed} of {len(wanted.by)} people needed")
-    started = triggered_by(case)
-    may = [name for name in wanted.by if name not in given and not started & _forge_names(case, name)]
+        return _answer.passed(f"approved by {', '.join(counted)}; {wanted.needed} of {len(people)} people needed")
+    started = [name for name in people if has_started(case, name)]
+    may = [name for name in people if name not in given and name not in started and _may_still(case, name)]
     still = wanted.needed - len(counted)
-    message = f"{len(counted)} of {wanted.needed} approvals are given"
-    if excluded := [name for name in wanted.by if started & _forge_names(case, name)]:
-        message += f"; {', '.join(excluded)} started the run, and nobody approves that"
+    message = f"{len(counted)} of {wanted.needed} approvals are given" + (
+        f", by {', '.join(counted)}" if counted else ""
+    )
+    if started:
+        message += f"; {', '.join(started)} started the run, and nobody approves that"
     if len(may) < still:
         return _answer(
             VerdictClass.NEEDS_APPROVAL,
@@ -36,12 +38,12 @@ def approvals_are_given(case: Case) -> Finding:
             remedy="Name more people under `publication.approvals.by`, or build it in a run that others start.",
             actor=case.catalogue_owner,
         )
-    command = f"`flywheel approve {case.bundle.output} {case.bundle.build}`"
+    whom = " and ".join(may) if len(may) == still else f"{still} of {', '.join(may)}"
     return _answer(
         VerdictClass.NEEDS_APPROVAL,
         "approval-missing",
         message,
-        remedy=f"{still} of {', '.join(may)} must run {command}.",
+        remedy=f"{whom} must run `flywheel approve {case.bundle.output} {case.bundle.build}`.",
         actor=", ".join(_person(case, name) for name in may),
     )
 
@@ -50,13 +52,12 @@ def approvers(case: Case, accepting: str = "") -> set[str]:
     """The people whose approval of this artifact counts; with ``accepting``, of those only who accept that reason."""
     wanted = _wanted(case)
     allowed = set(wanted.by) if wanted else set(case.catalogue.people)
-    started = triggered_by(case)
     return {
         name
         for attested in counting(case, Act.APPROVE)
         if _is_of_this(case, attested) and (not accepting or accepting in attested.decision.scope.accepts)
         for name in deciders(case.catalogue, attested, Act.APPROVE)
-        if name in allowed and not started & _forge_names(case, name)
+        if name in allowed and not has_started(case, name)
     }
 
 
@@ -66,13 +67,38 @@ def is_accepted(case: Case, reason: str) -> bool:
     return len(approvers(case, accepting=reason)) >= (wanted.needed if wanted else 1)
 
 
-def triggered_by(case: Case) -> set[str]:
-    """What forges call those who started the run, by the receipt and by the forge."""
+def has_started(case: Case, name: str) -> bool:
+    """Whether this person started the run, by the receipt or by the forge: who did approves nothing of it."""
+    known = {each.casefold() for each in case.catalogue.people[name].forge_names}
+    return bool(known & _triggered_by(case))
+
+
+def why_not_approving(case: Case, attested: AttestedDecision) -> str:
+    """Why an approval does not count for this build now, as a sentence; empty when it does."""
+    if why := why_not_counted(case, attested):
+        return why
+    if not case.authentic or not _is_of_this(case, attested):
+        return "it is of another artifact, surface, name or authority"
+    wanted, names = _wanted(case), deciders(case.catalogue, attested, Act.APPROVE)
+    asked = [name for name in names if wanted is None or name in wanted.by]
+    if not asked:
+        return f"the catalogue does not ask {' and '.join(names)}"
+    if all(has_started(case, name) for name in asked):
+        return f"{' and '.join(asked)} started the run"
+    return ""
+
+
+def _triggered_by(case: Case) -> set[str]:
+    """What forges call those who started the run."""
     found = {attested.receipt.run.trigger.actor for attested in case.authentic}
     for attested in case.authentic:
         recorded = case.recorded(attested.receipt.run)
         found |= set(recorded.actors) if isinstance(recorded, PlatformRun) else set()
-    return {name.lower() for name in found if name}
+    return {name.casefold() for name in found}
+
+
+def _may_still(case: Case, name: str) -> bool:
+    return may_decide(case.catalogue.people[name], Act.APPROVE, case.now)
 
 
 def _is_of_this(case: Case, attested: AttestedDecision) -> bool:
@@ -92,10 +118,6 @@ def _is_of_this(case: Case, attested: AttestedDecision) -> bool:
 
 def _wanted(case: Case) -> Approvals | None:
     return case.output.publication.approvals if case.output.publication else None
-
-
-def _forge_names(case: Case, name: str) -> set[str]:
-    return {each.lower() for each in case.catalogue.people[name].forge_names}
 
 
 def _person(case: Case, name: str) -> str:

@@ -1,5 +1,7 @@
 """Phase 5: does this output speak for its product, or is every gate of a declared change of authority met?"""
 
+import shlex
+
 from flywheel_assets.catalog.models import AuthorityChange, AuthorityGate, Product
 from flywheel_assets.domain.decisions import Act
 from flywheel_assets.domain.verdicts import About, Finding, Phase, VerdictClass
@@ -38,23 +40,23 @@ def _change(case: Case, product: Product, change: AuthorityChange) -> Finding:
     unmet = [(gate, lack) for gate in change.gates if (lack := _lack(case, gate))]
     if not unmet:
         return _answer.passed(f"every gate of the change of authority of {case.output.product} is met")
-    gate, lack = unmet[0]
-    many = f"{len(unmet)} of {len(change.gates)} gates are not met" if len(unmet) > 1 else "one gate is not met"
-    by_people = bool(gate.decided_by) and not gate.validations
+    lacking = "; ".join(f"{gate.condition.removesuffix('.')} ({lack})" for gate, lack in unmet)
+    count = f"{len(unmet)} of its {len(change.gates)} gates {'is' if len(unmet) == 1 else 'are'}"
     return _answer(
         VerdictClass.WAITING,
         "authority-gates-unmet",
-        f"a change of authority to it is declared, and {many}: {gate.condition.removesuffix('.')} ({lack})",
-        remedy="; ".join(_remedy(case, each) for each, _ in unmet),
-        actor=_people(case, gate) if by_people else _decider(case, product),
+        f"a change of authority to it is declared, and {count} not met: {lacking}",
+        remedy="; ".join(dict.fromkeys(_remedy(case, gate) for gate, _ in unmet)),
+        actor=", ".join(dict.fromkeys(_actor(case, product, gate) for gate, _ in unmet)),
         about=About.POLICY,
     )
 
 
 def _lack(case: Case, gate: AuthorityGate) -> str:
     """What a gate lacks; empty when it is met. One that names no evidence at all is not."""
-    if missing := [name for name in gate.validations if not case.authentic or name not in validations_passed(case)]:
-        return f"{missing[0]} did not pass for this build"
+    passed = validations_passed(case) if case.authentic else frozenset()
+    if missing := [name for name in gate.validations if name not in passed]:
+        return f"{', '.join(missing)} did not pass for this build"
     if gate.decided_by and not _is_decided(case, gate):
         return f"none of {', '.join(gate.decided_by)} has signed that it is met"
     if not gate.validations and not gate.decided_by and gate.met_by is None:
@@ -85,7 +87,8 @@ def _from_canonical(case: Case, product: Product) -> Finding | None:
             actor=_decider(case, product),
             about=About.POLICY,
         )
-    if case.bundle.canonical is None:
+    canonical = case.bundle.canonical
+    if canonical is None or not case.authentic or canonical.revision != case.receipt.run.source.revision:
         return _answer(
             VerdictClass.WAITING,
             "canonical-unpublished",
@@ -100,12 +103,17 @@ def _remedy(case: Case, gate: AuthorityGate) -> str:
     if gate.validations:
         return f"Let {', '.join(gate.validations)} pass"
     if gate.decided_by:
-        return f"Sign it: `flywheel meet {case.output.product} {gate.condition!r}`"
+        return f"Sign it: `flywheel meet {case.output.product} {shlex.quote(gate.condition)}`"
     return "Name its evidence under `met_by`"
 
 
-def _people(case: Case, gate: AuthorityGate) -> str:
-    return ", ".join(f"{p.name} ({p.contact})" for p in (case.catalogue.people[name] for name in gate.decided_by))
+def _actor(case: Case, product: Product, gate: AuthorityGate) -> str:
+    """Who can meet it: whoever runs its validations, one of the people who decide it, or else the authority's owner."""
+    if gate.validations:
+        return case.owner
+    if gate.decided_by:
+        return " or ".join(f"{p.name} ({p.contact})" for p in (case.catalogue.people[n] for n in gate.decided_by))
+    return _decider(case, product)
 
 
 def _decider(case: Case, product: Product) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from functools import wraps
+from functools import cached_property, wraps
 
 from flywheel_assets.catalog.models import Builder, Catalogue, Claim, ForgeSource, Output, Purpose, TrustedKey
 from flywheel_assets.domain.builds import BuilderRun
@@ -22,7 +22,7 @@ class Case:
     output: Output
     now: datetime
 
-    @property
+    @cached_property
     def authentic(self) -> tuple[AttestedReceipt, ...]:
         """The receipts of this run by a signer whom the catalogue trusts for this builder and source.
 

@@ -1,11 +1,13 @@
 """Phase 4: is it re-identifiable, meant for use, and nothing transient? Whether builders agree is in ``agreement``."""
 
+from collections.abc import Iterator
 from fnmatch import fnmatchcase
 
 from flywheel_assets.catalog.models import Audience, Claim, Role
 from flywheel_assets.domain.builds import TriggerEvent
 from flywheel_assets.domain.verdicts import About, Finding, Phase, VerdictClass
 from flywheel_assets.gate.case import Answer, Case, needs_receipt, trusted_keys
+from flywheel_assets.gate.exceptions import first_standing
 
 _source = Answer("source_can_be_reidentified", Phase.CLASSIFICATION)
 _use = Answer("use_is_intended", Phase.CLASSIFICATION)
@@ -17,9 +19,13 @@ BUILD_CLEAN = "Build again from a clean checkout with locked inputs."
 @needs_receipt(_source)
 def source_can_be_reidentified(case: Case) -> Finding:
     """Clean revision of the catalogued repository, locked inputs, definition and dependencies recorded."""
+    return first_standing(case, _of_source(case))
+
+
+def _of_source(case: Case) -> Iterator[Finding]:
     run = case.receipt.run
     if run.source.repository != case.output.repository:
-        return _source(
+        yield _source(
             PERMANENTLY,
             "other-repository",
             f"built from {run.source.repository}, and the output belongs to {case.output.repository}",
@@ -28,24 +34,23 @@ def source_can_be_reidentified(case: Case) -> Finding:
         )
     if run.source.dirty:
         message = f"the tree was dirty at {str(run.source.revision)[:12]}: what was built is in no revision"
-        return _source(PERMANENTLY, "tree-dirty", message, remedy=BUILD_CLEAN, actor=case.builder_owner)
+        yield _source(PERMANENTLY, "tree-dirty", message, remedy=BUILD_CLEAN, actor=case.builder_owner)
     if not run.locked_inputs and case.output.type.value == "nix":
         message = "the receipt names no locked input"
-        return _source(PERMANENTLY, "inputs-not-locked", message, remedy=BUILD_CLEAN, actor=case.builder_owner)
+        yield _source(PERMANENTLY, "inputs-not-locked", message, remedy=BUILD_CLEAN, actor=case.builder_owner)
     if not case.believes(Claim.SOURCE):
-        return _source(
+        yield _source(
             VerdictClass.REJECTED_TEMPORARILY,
             "source-claim-untrusted",
             "only the job itself says what it was built from, and its claims about source are not trusted",
             remedy="Sign with a key that is isolated from the job, or trust this builder's claim in the catalogue.",
             actor=case.builder_owner,
         )
+    for further in (_mislabelled(case), _dependencies(case)):
+        if further is not None:
+            yield further
     source = f"{run.source.repository} at {str(run.source.revision)[:12]}"
-    return (
-        _mislabelled(case)
-        or _dependencies(case)
-        or _source.passed(f"{source}, {len(run.locked_inputs)} locked inputs, {run.definition}")
-    )
+    yield _source.passed(f"{source}, {len(run.locked_inputs)} locked inputs, {run.definition}")
 
 
 def _mislabelled(case: Case) -> Finding | None:
@@ -100,9 +105,13 @@ def _dependencies(case: Case) -> Finding | None:
 
 def use_is_intended(case: Case) -> Finding:
     """Catalogued as user-facing or cross-org, and its consumption is documented."""
+    return first_standing(case, _of_use(case))
+
+
+def _of_use(case: Case) -> Iterator[Finding]:
     output = case.output
     if output.audience is Audience.ACCELERATION:
-        return _use(
+        yield _use(
             PERMANENTLY,
             "acceleration-only",
             f"it accelerates CI from {output.cache}; that is its whole purpose and no publication",
@@ -111,7 +120,7 @@ def use_is_intended(case: Case) -> Finding:
             about=About.POLICY,
         )
     if output.audience is Audience.INTERNAL:
-        return _use(
+        yield _use(
             PERMANENTLY,
             "internal-use",
             "the catalogue means it for internal use",
@@ -120,7 +129,7 @@ def use_is_intended(case: Case) -> Finding:
             about=About.POLICY,
         )
     if output.audience is Audience.UNDECIDED:
-        return _use(
+        yield _use(
             VerdictClass.NEEDS_APPROVAL,
             "use-undecided",
             "nobody has decided yet for whom it is meant",
@@ -129,7 +138,7 @@ def use_is_intended(case: Case) -> Finding:
             about=About.POLICY,
         )
     if output.consumption is None:
-        return _use(
+        yield _use(
             VerdictClass.REJECTED_TEMPORARILY,
             "consumption-undocumented",
             "nothing says how it is consumed",
@@ -137,15 +146,19 @@ def use_is_intended(case: Case) -> Finding:
             actor=case.catalogue_owner,
             about=About.POLICY,
         )
-    return _use.passed(f"{output.audience.value}; {output.consumption}")
+    yield _use.passed(f"{output.audience.value}; {output.consumption}")
 
 
 def output_is_not_transient(case: Case) -> Finding:
     """No alias, check, shell, export, debug or installation-local output; no pull request or fork."""
+    return first_standing(case, _of_origin(case))
+
+
+def _of_origin(case: Case) -> Iterator[Finding]:
     output = case.output
     if output.role is not Role.PACKAGE:
-        what = f"an alias of {output.alias_of}" if output.role is Role.ALIAS else f"a {output.role.value}"
-        return _transient(
+        what = f"an alias of {output.alias_of}" if output.role is Role.ALIAS else f"of the role {output.role.value}"
+        yield _transient(
             PERMANENTLY,
             output.role.value,
             f"it is {what}, not an output of its own",
@@ -154,17 +167,18 @@ def output_is_not_transient(case: Case) -> Finding:
             about=About.POLICY,
         )
     if not case.authentic:
-        return _transient(
+        yield _transient(
             VerdictClass.CANNOT_DETERMINE,
             "no-authentic-receipt",
             "nothing that an unauthenticated receipt says is looked at",
             remedy="See receipt_is_authentic.",
             actor="the builder",
         )
+        return
     trigger = case.receipt.run.trigger
     if trigger.event is TriggerEvent.PULL_REQUEST or trigger.from_fork:
         reason = "fork" if trigger.from_fork else "pull-request"
-        return _transient(
+        yield _transient(
             PERMANENTLY,
             reason,
             f"the run was started by a {'fork' if trigger.from_fork else 'pull request'}: it shows a proposal",
@@ -173,7 +187,7 @@ def output_is_not_transient(case: Case) -> Finding:
         )
     ref = case.receipt.run.source.ref
     if not any(fnmatchcase(ref, pattern) for pattern in output.refs):
-        return _transient(
+        yield _transient(
             PERMANENTLY,
             "other-ref",
             f"it was built from {ref}, and only {', '.join(output.refs)} may go on",
@@ -181,11 +195,11 @@ def output_is_not_transient(case: Case) -> Finding:
             actor=case.owner,
         )
     if not case.believes(Claim.TRIGGER):
-        return _transient(
+        yield _transient(
             VerdictClass.REJECTED_TEMPORARILY,
             "trigger-claim-untrusted",
             "only the job itself says what started it, and its claims about its trigger are not trusted",
             remedy="Sign with a key that is isolated from the job, or trust this builder's claim in the catalogue.",
             actor=case.builder_owner,
         )
-    return _transient.passed(f"a package, built on {trigger.event.value} by {trigger.actor}")
+    yield _transient.passed(f"a package, built on {trigger.event.value} by {trigger.actor}")

@@ -3,58 +3,86 @@
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from flywheel_assets.catalog.models import Approvals, Catalogue
+from flywheel_assets.catalog.models import Approvals, Catalogue, Person
 from flywheel_assets.domain.decisions import Act
-from flywheel_assets.domain.evidence import AttestedDecision, EvidenceBundle
+from flywheel_assets.domain.evidence import AttestedDecision
+from flywheel_assets.gate.authenticity import CLOCK_SKEW
 from flywheel_assets.gate.case import Case
 
 FINAL = frozenset({Act.WITHDRAW, Act.REVOKE})
 """What nobody can take back: a withdrawn digest never passes again, and what was revoked is decided anew."""
 
+LETTING = frozenset({Act.APPROVE, Act.MEET})
+"""What lets something pass: dated later than it arrived, it would outlast the time that the catalogue gives it."""
+
 
 def counting(case: Case, act: Act) -> Iterator[AttestedDecision]:
-    """The decisions of this kind that count."""
+    """The decisions of this kind that count, the same order whatever order they are in evidence in."""
     found = (attested for attested in case.bundle.decisions if attested.decision.act is act)
-    return (attested for attested in found if not why_not_counted(case, attested))
+    counted = (attested for attested in found if not why_not_counted(case, attested))
+    return iter(sorted(counted, key=lambda attested: (attested.arrived_at, attested.evidence)))
 
 
 def why_not_counted(case: Case, attested: AttestedDecision) -> str:
     """Why a decision does not count now, as a sentence; empty when it does."""
     decision = attested.decision
+    if decision.act is Act.REVOKE:
+        return _why_not_revoking(case, attested)
     if not deciders(case.catalogue, attested, decision.act):
-        return f"none of {', '.join(attested.signatures.keys) or 'its signers'} may {decision.act.value}"
+        signers = ", ".join(attested.signatures.keys) or "its signers"
+        return f"none of {signers} might {decision.act.value} when it arrived"
+    if decision.act in LETTING and decision.made_at > attested.arrived_at + CLOCK_SKEW:
+        return f"it is dated {decision.made_at:%Y-%m-%d %H:%M} UTC, later than it arrived"
     end = end_of(attested, case.output.publication.approvals if case.output.publication else None)
     if end is not None and end <= case.now:
         return f"it expired on {end:%Y-%m-%d %H:%M} UTC"
-    if decision.act not in FINAL and (by := _revocation(case.catalogue, case.bundle, attested)):
-        return f"{', '.join(by.signatures.keys)} revoked it: {by.decision.reason}"
+    if decision.act not in FINAL and (by := _revocation(case, attested)):
+        who = ", ".join(deciders(case.catalogue, by, decision.act))
+        return f"{who} revoked it: {by.decision.reason}"
     return ""
 
 
 def deciders(catalogue: Catalogue, attested: AttestedDecision, act: Act) -> tuple[str, ...]:
-    """Of those who signed it, the people who might decide such a thing when it arrived."""
+    """Of those who signed it, the people who might decide such a thing when it arrived, by their names in order."""
     people = ((name, catalogue.people[name]) for name in attested.signatures.keys if name in catalogue.people)
-    return tuple(
-        name
-        for name, person in people
-        if act in person.may and (person.valid_until is None or attested.arrived_at <= person.valid_until)
-    )
+    return tuple(sorted({name for name, person in people if may_decide(person, act, attested.arrived_at)}))
+
+
+def may_decide(person: Person, act: Act, when: datetime) -> bool:
+    """Whether what this person decides counts when it arrives at that time."""
+    return act in person.may and (person.valid_until is None or when < person.valid_until)
 
 
 def end_of(attested: AttestedDecision, approvals: Approvals | None) -> datetime | None:
-    """When a decision stops counting: at its own end, an approval at the latest when the catalogue says."""
+    """When a decision stops counting: at its own end, an approval at the latest when the catalogue says.
+
+    That runs from when it was made: from its arrival, whoever delivers it again in another envelope would prolong it.
+    """
     decision = attested.decision
     if decision.act is not Act.APPROVE or approvals is None or decision.expires_at is None:
         return decision.expires_at
     return min(decision.expires_at, decision.made_at + timedelta(days=approvals.last_days))
 
 
-def _revocation(catalogue: Catalogue, bundle: EvidenceBundle, attested: AttestedDecision) -> AttestedDecision | None:
-    """What takes it back, by somebody who might have decided it."""
-    named = attested.decision.id
-    revoked = (
+def _why_not_revoking(case: Case, attested: AttestedDecision) -> str:
+    named = attested.decision.scope.decision
+    acts = {other.decision.act for other in case.bundle.decisions if other.decision.id == named}
+    if not acts:
+        return "what it takes back is not in evidence here"
+    act = acts.pop()
+    if act in FINAL:
+        return f"a decision to {act.value} cannot be taken back"
+    signers = ", ".join(attested.signatures.keys) or "its signers"
+    return "" if deciders(case.catalogue, attested, act) else f"none of {signers} might {act.value} when it arrived"
+
+
+def _revocation(case: Case, attested: AttestedDecision) -> AttestedDecision | None:
+    """What takes it back, by somebody who might have decided it; the first that arrived."""
+    revoked = [other for other in case.bundle.decisions if other.decision.act is Act.REVOKE]
+    named = attested.decision.id if revoked else None
+    found = (
         other
-        for other in bundle.decisions
-        if other.decision.act is Act.REVOKE and other.decision.scope.decision == named
+        for other in revoked
+        if other.decision.scope.decision == named and deciders(case.catalogue, other, attested.decision.act)
     )
-    return next((other for other in revoked if deciders(catalogue, other, attested.decision.act)), None)
+    return min(found, key=lambda other: (other.arrived_at, other.evidence), default=None)

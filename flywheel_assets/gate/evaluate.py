@@ -20,7 +20,6 @@ from flywheel_assets.gate.classification import (
     source_can_be_reidentified,
     use_is_intended,
 )
-from flywheel_assets.gate.exceptions import with_exception
 from flywheel_assets.gate.explain import sentence
 from flywheel_assets.gate.integrity import closure_is_complete, whole_body_matches_digest
 from flywheel_assets.gate.ownership import ownership_is_documented
@@ -60,7 +59,7 @@ def evaluate(bundle: EvidenceBundle, catalogue: Catalogue, now: datetime, rules:
     Raises KeyError when the catalogue does not know the output: that is intake's matter, not the gate's.
     """
     case = Case(bundle, catalogue, catalogue.outputs[bundle.output], now)
-    findings = tuple(with_exception(rule(case), case) for rule in rules) + _damage(bundle)
+    findings = tuple(rule(case) for rule in rules) + _damage(bundle)
     if not rules:
         findings = (_nothing("no-rules", "the gate has no rules, and no rules is no approval"),)
     return Verdict(

@@ -5,7 +5,7 @@ body is how this goes wrong in practice. What contradicts the receipt is never f
 reading does not undo it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from flywheel_assets.domain.artifacts import BazelOutputs, NixClosure, OciImage
 from flywheel_assets.domain.inspections import Reading, ReadState
@@ -52,7 +52,8 @@ _NOT_READ = {
 @needs_receipt(_body)
 def whole_body_matches_digest(case: Case) -> Finding:
     """The bytes read equal receipt, index, hash and size. Absent members are closure_is_complete's matter."""
-    contradiction = next((f for r in _ever(case) if (f := _contradiction(case, r))), None)
+    said = _expected(case)
+    contradiction = next((f for r in _ever(case) if (f := _contradiction(case, r, said))), None)
     if contradiction:
         return contradiction
     if not case.bundle.inspections:
@@ -80,10 +81,10 @@ def _ever(case: Case) -> Iterable[Reading]:
     return (reading for recorded in case.bundle.inspections for reading in recorded.inspection.readings)
 
 
-def _contradiction(case: Case, reading: Reading) -> Finding | None:
+def _contradiction(case: Case, reading: Reading, said: Mapping[str, tuple[str, int | None]]) -> Finding | None:
     """Content or index that says something else than the signed receipt."""
     member = reading.member
-    expected = _expected(case).get(member, (reading.expected_digest, reading.expected_size))
+    expected = said.get(member, (reading.expected_digest, reading.expected_size))
     if reading.state is ReadState.READ and (
         reading.digest != expected[0] or (expected[1] is not None and reading.size != expected[1])
     ):

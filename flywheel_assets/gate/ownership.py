@@ -1,9 +1,12 @@
 """Phase 6: who answers for the builder path and the publication path, and why may it stay published?"""
 
+from collections.abc import Iterator
+
 from flywheel_assets.catalog.models import Catalogue, Output
 from flywheel_assets.domain.publications import Ownership
 from flywheel_assets.domain.verdicts import About, Finding, Phase, VerdictClass
 from flywheel_assets.gate.case import Answer, Case, needs_receipt, person
+from flywheel_assets.gate.exceptions import first_standing
 
 _answer = Answer("ownership_is_documented", Phase.OWNERSHIP)
 
@@ -11,8 +14,12 @@ _answer = Answer("ownership_is_documented", Phase.OWNERSHIP)
 @needs_receipt(_answer)
 def ownership_is_documented(case: Case) -> Finding:
     """Builder-path owner, publication-path owner, and why it is clean enough to stay published."""
+    return first_standing(case, _of_owners(case))
+
+
+def _of_owners(case: Case) -> Iterator[Finding]:
     if case.builder is None:
-        return _answer(
+        yield _answer(
             VerdictClass.REJECTED_TEMPORARILY,
             "builder-path-unowned",
             f"nobody is catalogued as owner of the builder {case.receipt.run.builder}",
@@ -21,7 +28,7 @@ def ownership_is_documented(case: Case) -> Finding:
             about=About.POLICY,
         )
     if case.output.clean_because is None:
-        return _answer(
+        yield _answer(
             VerdictClass.REJECTED_TEMPORARILY,
             "cleanness-undocumented",
             "nothing says why it is clean enough to stay published",
@@ -29,7 +36,7 @@ def ownership_is_documented(case: Case) -> Finding:
             actor=case.catalogue_owner,
             about=About.POLICY,
         )
-    return _answer.passed(f"builder path: {case.builder_owner}; publication path: {case.owner}")
+    yield _answer.passed(f"builder path: {case.builder_owner}; publication path: {case.owner}")
 
 
 def ownership_of(catalogue: Catalogue, output: Output, builder: str) -> Ownership:

@@ -1,11 +1,15 @@
 """Phase 3, part three: did every named validation pass for this very artifact or run?"""
 
-from flywheel_assets.catalog.models import Claim, TrustedKey
+from collections.abc import Iterator
+
+from flywheel_assets.catalog.models import Claim
 from flywheel_assets.domain.builds import ValidationResult
 from flywheel_assets.domain.evidence import Origin
 from flywheel_assets.domain.verdicts import Finding, Phase, VerdictClass
-from flywheel_assets.gate.case import Answer, Case, needs_receipt, signing_keys, why_not_trusted
+from flywheel_assets.gate.case import Answer, Case, needs_receipt, why_not_trusted
+from flywheel_assets.gate.exceptions import first_standing
 from flywheel_assets.gate.platform import seen_validations
+from flywheel_assets.gate.standing import quarantined_keys
 
 _answer = Answer("validation_is_green", Phase.VALIDATION)
 
@@ -18,38 +22,41 @@ def validation_is_green(case: Case) -> Finding:
     (the forge by its steps, or an isolated signer), or the builder is trusted with that claim. WARNED is a pass with
     warnings (in-toto test-result v0.1).
     """
+    return first_standing(case, _of_validations(case))
+
+
+def _of_validations(case: Case) -> Iterator[Finding]:
     wanted = case.catalogue.validations_of(case.output)
     claimed = {(v.name, v.result) for v in case.receipt.run.validations}
-    seen = seen_validations(case)
-    results = claimed | seen | _attested(case, believed=False)
+    results = claimed | seen_validations(case) | _attested(case, believed=False)
     failed = sorted(name for name, result in results if result is ValidationResult.FAILED)
     if failed:
-        return _answer(
+        yield _answer(
             VerdictClass.REJECTED_PERMANENTLY,
             "validation-failed",
             f"{failed[0]} failed" + (f", and {len(failed) - 1} more" if len(failed) > 1 else ""),
             remedy="Mend what failed and build again.",
             actor=case.owner,
         )
-    passed = validations_passed(case)
-    missing = [name for name in wanted if name not in passed]
-    if not missing:
-        return _answer.passed(", ".join(wanted) + " passed" if wanted else "the catalogue names no validation")
-    if missing[0] in {name for name, _ in claimed}:
-        return _answer(
+    missing = [name for name in wanted if name not in {*validations_passed(case), *failed}]
+    if unbelieved := [name for name in missing if name in {name for name, _ in claimed}]:
+        yield _answer(
             VerdictClass.REJECTED_TEMPORARILY,
             "validation-claim-untrusted",
-            f"only the job itself says that {missing[0]} passed, and its claims about validation are not trusted",
+            f"only the job itself says that {', '.join(unbelieved)} passed, and its claims about validation are not "
+            "trusted",
             remedy="Attest the result with a key that is isolated from the job, or trust the claim in the catalogue.",
             actor=case.builder_owner,
         )
-    return _answer(
-        VerdictClass.WAITING,
-        "validation-missing",
-        f"no result of {', '.join(missing)} is in evidence",
-        remedy="No action needed while the validation runs; it is judged again when its result arrives.",
-        actor=case.owner,
-    )
+    if absent := [name for name in missing if name not in unbelieved]:
+        yield _answer(
+            VerdictClass.WAITING,
+            "validation-missing",
+            f"no result of {', '.join(absent)} is in evidence",
+            remedy="No action needed while the validation runs; it is judged again when its result arrives.",
+            actor=case.owner,
+        )
+    yield _answer.passed(", ".join(wanted) + " passed" if wanted else "the catalogue names no validation")
 
 
 def validations_passed(case: Case) -> set[str]:
@@ -64,19 +71,24 @@ def _attested(case: Case, *, believed: bool) -> set[tuple[str, ValidationResult]
     """Results in separate test-result attestations about this artifact, by signers who may speak for the run.
 
     With ``believed``, only those that also count as a pass: from an isolated signer or a trusted claim, and of a
-    keyless one only from a run of this very source. A later run that finds a failure is heard all the same.
+    keyless one only from a run of this very source. A later run that finds a failure is heard all the same,
+    and a signer in quarantine with failures only.
     """
     artifact = case.receipt.artifact
     # A pass must be about the whole; a failure of one platform or file is a failure of the whole.
     about = {artifact.digest.hex} if believed else artifact.digests
 
-    def counts(key: TrustedKey, origin: Origin | None) -> bool:
-        speaks = not why_not_trusted(key, case.receipt, origin if believed else None)
-        return speaks and (not believed or key.isolated or case.believes(Claim.VALIDATION))
+    compromised = quarantined_keys(case) if believed else frozenset()
+
+    def counts(name: str, origin: Origin | None) -> bool:
+        key = case.catalogue.keys.get(name)
+        if key is None or name in compromised or why_not_trusted(key, case.receipt, origin if believed else None):
+            return False
+        return not believed or key.isolated or case.believes(Claim.VALIDATION)
 
     return {
         (test.outcome.validation.name, test.outcome.validation.result)
         for test in case.bundle.tests
         if about & {subject.hex for subject in test.outcome.subjects}
-        and any(counts(key, test.signatures.origin) for key in signing_keys(case.catalogue, test.signatures))
+        and any(counts(name, test.signatures.origin) for name in test.signatures.keys)
     }

@@ -8,10 +8,11 @@ import dagster as dg
 from flywheel_assets.catalog.models import Output
 from flywheel_assets.domain.verdicts import Phase, VerdictClass
 from flywheel_assets.orchestration.keys import Stage, asset_key, builds
-from flywheel_assets.orchestration.metadata import explained, findings_table
+from flywheel_assets.orchestration.metadata import decisions_shown, explained, findings_table
 from flywheel_assets.promotion.judging import Judgement
 
 ON_ENTRY = (Phase.BOOTSTRAP, Phase.BUILD, Phase.INTEGRITY)
+DECIDED = (Phase.CLASSIFICATION, Phase.PUBLICATION)  # what people's decisions bear on: withdrawals, holds, approvals
 ON_VALIDATED = (Phase.VALIDATION, Phase.CLASSIFICATION, Phase.PUBLICATION, Phase.OWNERSHIP)
 
 # Dagster takes this class and does not export it by name.
@@ -23,7 +24,7 @@ _SAYS = {
     Phase.INTEGRITY: "Phase 3: the receipt is authentic, and whole bodies were read and equal it.",
     Phase.VALIDATION: "Phase 3: every validation that the catalogue names passed.",
     Phase.CLASSIFICATION: "Phase 4: re-identifiable, agreed upon, meant for use, nothing transient.",
-    Phase.PUBLICATION: "Phase 5: the surface exists, is the authority, and holds nothing newer.",
+    Phase.PUBLICATION: "Phase 5: the surface exists, is the authority, holds nothing newer; approved, not held.",
     Phase.OWNERSHIP: "Phase 6: both owners are documented, and why it is clean.",
 }
 
@@ -69,7 +70,11 @@ def evaluations(
                 partition=key,
                 severity=dg.AssetCheckSeverity.ERROR if phase is Phase.INTEGRITY else dg.AssetCheckSeverity.WARN,
                 description=explained(findings),
-                metadata={"build": key, "rules": findings_table(findings)},
+                metadata={
+                    "build": key,
+                    "rules": findings_table(findings),
+                    **(decisions_shown(judgement) if phase in DECIDED else {}),
+                },
                 target_materialization_data=target,
             )
 

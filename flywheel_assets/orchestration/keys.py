@@ -24,6 +24,7 @@ GROUPS = {
 
 BUILDERS_GROUP = "s0_builders"
 INTAKE = dg.AssetKey(["intake"])
+REGISTER = dg.AssetKey(["register"])
 
 JUDGES_TAG = "flywheel/judges"
 PUBLISHES_TAG = "flywheel/publishes"

@@ -13,6 +13,7 @@ from flywheel_assets.domain.receipts import Receipt
 from flywheel_assets.domain.verdicts import Finding, Verdict, VerdictClass
 from flywheel_assets.gate.case import person
 from flywheel_assets.gate.explain import failed, sentence
+from flywheel_assets.orchestration.unblocking import unblocking
 from flywheel_assets.promotion.judging import Judgement
 
 Metadata = Mapping[str, dg.MetadataValue]
@@ -71,15 +72,56 @@ def verdict_metadata(judgement: Judgement, repository: str) -> Metadata:
         "verdict": dg.MetadataValue.text(verdict.verdict.value),
         "reason": dg.MetadataValue.text(verdict.worst.reason),
         "why": dg.MetadataValue.md(why(verdict)),
+        **unblocking(judgement),
         "rules": findings_table(verdict.findings),
         "digest": dg.MetadataValue.text(str(verdict.subject) if verdict.subject else "(no authentic receipt)"),
         **_origin(judgement, repository),
+        **_differing_files(judgement),
+        **decisions_shown(judgement),
         "verified_summary": dg.MetadataValue.text(str(recorded.vsa) if recorded.vsa else "(none signed)"),
         "evidence": dg.MetadataValue.json([str(digest) for digest in verdict.evidence]),
         "catalogue": dg.MetadataValue.text(str(verdict.catalogue)),
         "basis": dg.MetadataValue.text(str(recorded.basis)),
         "judged_at": dg.MetadataValue.timestamp(verdict.now),
     }
+
+
+def _differing_files(judgement: Judgement) -> Metadata:
+    """The files that builders disagree about, as a table; or which body could not be read."""
+    found: dict[str, dg.MetadataValue] = {}
+    for recorded in judgement.bundle.comparisons[-1:]:
+        comparison = recorded.comparison
+        if comparison.differences is None:
+            found["differing_files"] = dg.MetadataValue.text(f"not known: {comparison.problem}")
+            continue
+        records = [
+            dg.TableRecord({"file": c.path, "how": c.how, "bytes": str(c.sizes[0]), "rebuilt_bytes": str(c.sizes[1])})
+            for c in comparison.differences.first
+        ]
+        count = f"{comparison.differences.count:,} in {comparison.path}, of which {len(records)} are shown"
+        found["differing_files"] = dg.MetadataValue.table(records) if records else dg.MetadataValue.text("none")
+        found["differing_file_count"] = dg.MetadataValue.text(count)
+    return found
+
+
+def decisions_shown(judgement: Judgement) -> Metadata:
+    """What people decided that bears on the build, as a table; nothing where nobody decided anything."""
+    records = [
+        dg.TableRecord(
+            {
+                "who": weighed.who,
+                "decided": weighed.decision.act.value,
+                "what": weighed.what,
+                "counts": weighed.counts,
+                "until": f"{weighed.until:%Y-%m-%d %H:%M} UTC" if weighed.until else "",
+                "reason": weighed.decision.reason,
+                "since": f"{weighed.attested.arrived_at:%Y-%m-%d %H:%M} UTC",
+                "id": str(weighed.decision.id),
+            }
+        )
+        for weighed in judgement.decisions[-SHOWN_MEMBERS:]
+    ]
+    return {"decisions": dg.MetadataValue.table(records)} if records else {}
 
 
 def _origin(judgement: Judgement, repository: str) -> Metadata:
@@ -147,15 +189,18 @@ def explained(findings: Sequence[Finding]) -> str:
     same: dict[tuple[str, ...], list[str]] = {}
     for finding in findings:
         if finding.verdict is not VerdictClass.PASSED:
-            said = (finding.verdict.value, finding.reason, finding.message, finding.remedy, finding.actor)
-            same.setdefault(said, []).append(finding.rule)
-    if not same:
-        return f"Every rule holds: {', '.join(finding.rule for finding in findings)}." if findings else "No rule."
-    return "\n\n".join(
+            words = (finding.verdict.value, finding.reason, finding.message, finding.remedy, finding.actor)
+            same.setdefault(words, []).append(finding.rule)
+    said = [
         f"**{verdict}**: {reason} ({', '.join(rules)})  \n{_inert(message)}  \n"
         f"To change it: {_inert(remedy)}  \nWho acts: {_inert(actor)}"
         for (verdict, reason, message, remedy, actor), rules in same.items()
-    )
+    ]
+    let = [f"**excepted**: {f.reason} ({f.rule})  \n{_inert(f.message)}" for f in findings if f.exception]
+    holding = [finding.rule for finding in findings if not finding.exception]
+    if holding and not said:
+        said = [f"Every {'other ' if let else ''}rule holds: {', '.join(holding)}."]
+    return "\n\n".join((*said, *let)) or "No rule."
 
 
 def _inert(text: str) -> str:
@@ -167,7 +212,7 @@ def _inert(text: str) -> str:
 
 def why(verdict: Verdict) -> str:
     """The verdict as markdown, its first line plain."""
-    problems = failed(verdict)
+    problems = [*failed(verdict), *(finding for finding in verdict.findings if finding.exception)]
     return _inert(sentence(verdict)) + (f"\n\n{explained(problems)}" if problems else "")
 
 

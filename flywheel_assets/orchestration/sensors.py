@@ -9,6 +9,7 @@ import dagster as dg
 from flywheel_assets.domain.errors import FlywheelError
 from flywheel_assets.orchestration.builders import Events, builder_events
 from flywheel_assets.orchestration.freshness import forge_event, intake_events
+from flywheel_assets.orchestration.registering import register_events
 from flywheel_assets.orchestration.resources import Pipeline
 from flywheel_assets.orchestration.wanted import Wanted, add_requests, is_through, read_cursor, wanted
 from flywheel_assets.promotion.flywheel import Flywheel
@@ -115,9 +116,10 @@ def watch_builders(context: dg.SensorEvaluationContext, pipeline: dg.ResourcePar
 
 
 def watched(flywheel: Flywheel, instance: dg.DagsterInstance) -> Events:
-    """What the pages of builders and of intake do not show yet. Raises EvidenceError."""
+    """What the pages of builders, of intake and of the register do not show yet. Raises EvidenceError."""
     flywheel = one_reading(flywheel)
-    return [*builder_events(flywheel, instance), *intake_events(flywheel, instance)]
+    pages = builder_events, intake_events, register_events
+    return [event for page in pages for event in page(flywheel, instance)]
 
 
 def after(seconds: float) -> Callable[[], bool]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 
 import dagster as dg
 
@@ -9,15 +10,20 @@ from flywheel_assets.domain.builds import BuildKey
 from flywheel_assets.orchestration.keys import Stage, asset_key
 from flywheel_assets.promotion.flywheel import Flywheel
 from flywheel_assets.promotion.intake import never
-from flywheel_assets.promotion.ledger import assemble, basis_of, last_verdict
+from flywheel_assets.promotion.ledger import assemble, last_verdict
+from flywheel_assets.promotion.recipes import next_moment, recipe_of
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """The basis of the newest verdict that the UI shows, and the basis of now; the former empty when none is."""
+    """The basis of the newest verdict that the UI shows, and the basis of now; the former empty when none is.
+
+    ``until`` is when time alone will change the latter.
+    """
 
     shown: str
     current: str
+    until: datetime | None
 
     @property
     def up_to_date(self) -> bool:
@@ -41,8 +47,10 @@ def shown_bases(
     seen = _newest(instance.fetch_observations, asset_key(stage, output), keys, "basis")
     found: dict[str, Shown] = {}
     for key in keys:
-        basis = basis_of(flywheel, assemble(flywheel, output, BuildKey.parse(key)))
-        found[key] = Shown(shown=seen.get(key, ""), current=str(basis))
+        bundle, now = assemble(flywheel, output, BuildKey.parse(key)), flywheel.clock()
+        basis = recipe_of(bundle, flywheel.catalogue, now).digest
+        until = next_moment(bundle, flywheel.catalogue, now)
+        found[key] = Shown(shown=seen.get(key, ""), current=str(basis), until=until)
         if enough():
             break
     return found

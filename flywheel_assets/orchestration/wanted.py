@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 
 import dagster as dg
 
@@ -27,10 +27,11 @@ from flywheel_assets.orchestration.keys import (
     builds_name,
 )
 from flywheel_assets.orchestration.metadata import build_metadata
-from flywheel_assets.orchestration.shown import shown_bases, shown_receipts, worth_reading_again
+from flywheel_assets.orchestration.shown import Shown, shown_bases, shown_receipts, worth_reading_again
+from flywheel_assets.promotion.disputes import DISAGREEMENTS
 from flywheel_assets.promotion.failures import goes_first
 from flywheel_assets.promotion.flywheel import Flywheel
-from flywheel_assets.promotion.intake import TESTS, never, output_log
+from flywheel_assets.promotion.intake import DECISIONS, TESTS, never, output_log
 from flywheel_assets.promotion.ledger import assemble, builds_of, last_verdicts, one_reading, publications
 from flywheel_assets.promotion.platform_log import PLATFORM_LOGS
 
@@ -38,6 +39,7 @@ NEW_BUILDS_A_TICK = 150  # 200 events, keys and runs took 25 s of a tick's 60 s
 CHECKED_A_TICK = 500  # builds that Dagster knows, of one output; those of a larger one take turns
 SINGLE_RUNS = 3
 NEXT = "/"  # in a cursor: the output that the last tick did not come to
+UNTIL = "~"  # in a cursor: between a state and the time at which it holds no longer
 JUDGED_A_RUN = 300  # a run over 100 builds takes 12 s, and its events slow down past about 1,000
 ATTEMPTS = 3  # after that the daily reconciliation tries again
 FINISHED = {dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED}
@@ -82,14 +84,14 @@ def wanted(
             continue
         try:
             state = _state(flywheel, name, flywheel.output(name))
-            if settled.get(name) == (reconciling.isoformat() if reconciling else state):
+            if _is_settled(settled.get(name, ""), reconciling.isoformat() if reconciling else state, flywheel.clock()):
                 found.settled[name] = settled[name]
                 continue
             requests = _Requests(instance, found, reconciling, single_runs, trying_again=trying_again)
             place = Place.read(settled.get(_progress(name), ""), state, reconciling)
             place = _of_output(flywheel, instance, name, found, requests, place, enough)
             if place.left == 0:
-                found.settled[name] = place.state
+                found.settled[name] = place.state if reconciling else place.settled
             else:
                 found.settled[_progress(name)] = str(place)
         except FlywheelError as error:
@@ -116,45 +118,68 @@ def _progress(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """How far a round over an output's builds has come: the next one, and how many are left; None: all of them."""
+    """How far a round over an output's builds has come: the next one, and how many are left; None: all of them.
+
+    ``until`` is when time alone will change a verdict on one of those that had their turn; empty for never.
+    """
 
     state: str
     next: int = 0
     left: int | None = None
+    until: str = ""
 
     @classmethod
     def read(cls, text: str, state: str, reconciling: date | None) -> "Place":
         """From a cursor. New evidence begins a round anew, and where the last one was: so each build has its turn."""
-        of, _, numbers = text.rpartition("@")
+        before, _, numbers = text.rpartition("@")
+        of, _, until = before.partition(UNTIL)
         first, _, rest = numbers.partition("+")
         start = int(first) if first.isdecimal() else 0
         of_now = reconciling.isoformat() if reconciling else state
-        return cls(of_now, start, int(rest) if of == of_now and rest.isdecimal() else None)
+        if of != of_now or not rest.isdecimal():
+            return cls(of_now, start)
+        return cls(of_now, start, int(rest), until)
 
     def __str__(self) -> str:
         """As ``read`` takes it."""
-        return f"{self.state}@{self.next}+{'' if self.left is None else self.left}"
+        return f"{self.settled}@{self.next}+{'' if self.left is None else self.left}"
+
+    @property
+    def settled(self) -> str:
+        """What is to be remembered of an output once nothing is left to do, and until when that holds."""
+        return f"{self.state}{UNTIL}{self.until}" if self.until else self.state
 
     def window(self, keys: list[str]) -> list[str]:
         """The builds whose turn it is."""
         start = self.next if self.next < len(keys) else 0
         return keys[start : start + min(CHECKED_A_TICK, len(keys) if self.left is None else self.left)]
 
-    def after(self, checked: int, keys: int, *, is_quiet: bool) -> "Place":
+    def after(self, checked: list[Shown], keys: int, *, is_quiet: bool) -> "Place":
         """Once ``checked`` builds had their turn. With something to do among them the whole round is repeated."""
         start = self.next if self.next < keys else 0
         left = keys if self.left is None else min(self.left, keys)
-        return Place(self.state, start + checked, max(left - checked, 0) if is_quiet else None)
+        moments = [shown.until for shown in checked if shown.until is not None]
+        moments += [datetime.fromisoformat(self.until)] if self.until else []
+        until = min(moments).isoformat() if moments else ""
+        return Place(self.state, start + len(checked), max(left - len(checked), 0) if is_quiet else None, until)
+
+
+def _is_settled(remembered: str, state: str, now: datetime) -> bool:
+    """Whether nothing was left to do at this state, and no moment has come since."""
+    of, _, until = remembered.partition(UNTIL)
+    return of == state and not (until and now >= datetime.fromisoformat(until))
 
 
 def _state(flywheel: Flywheel, name: str, output: Output) -> str:
-    """Changes whenever evidence that can bear on this output's verdicts, or the catalogue, changes."""
-    logs = [output_log(name), TESTS, *(output_log(other) for other in output.built_from)]
+    """Changes whenever evidence that can bear on this output's verdicts, or its part of the catalogue, changes."""
+    product = flywheel.catalogue.products.get(output.product or "")
+    others = {*flywheel.catalogue.built_from(name), *([product.canonical] if product and product.canonical else [])}
+    logs = [TESTS, DECISIONS, DISAGREEMENTS, *(output_log(each) for each in sorted({name, *others}))]
     if flywheel.catalogue.source_of(output.repository) is not None:
         logs += [log for log in flywheel.evidence.logs() if log.startswith(PLATFORM_LOGS)]
     lengths = [len(flywheel.evidence.entries(log)) for log in logs]
     # Numbers that stand for each other's change: a log only ever grows.
-    return f"{flywheel.catalogue.digest}:{sum(lengths)}"
+    return f"{flywheel.catalogue.digest_for(name)}:{sum(lengths)}"
 
 
 def _of_output(  # noqa: PLR0917 - what is known of a tick, and of one output in it
@@ -189,7 +214,7 @@ def _of_output(  # noqa: PLR0917 - what is known of a tick, and of one output in
         requests.publish(flywheel, name, [key for key in known + added if key not in stale])
     is_quiet = len(found.runs) + len(found.events) == before and not requests.under_way and not unseen
     return place.after(
-        sum(key in shown for key in turn), len(known), is_quiet=is_quiet or requests.reconciling is not None
+        [shown[key] for key in turn if key in shown], len(known), is_quiet=is_quiet or requests.reconciling is not None
     )
 
 

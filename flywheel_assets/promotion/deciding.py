@@ -26,8 +26,13 @@ EVERYTHING: Mark = ("everything", "")
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """All decisions by people in the catalogue, by what they bear on, and a sentence for each that cannot be read."""
+    """All decisions by people in the catalogue, by what they bear on, and a sentence for each that cannot be read.
 
+    ``read`` is every document that could be read, by its digest: None where nobody in the catalogue signed it.
+    """
+
+    length: int
+    read: Mapping[EvidenceDigest, AttestedDecision | None]
     by_mark: Mapping[Mark, tuple[AttestedDecision, ...]]
     damaged: tuple[str, ...]
 
@@ -35,16 +40,42 @@ class Standing:
         """Those that bear on any of the marks, with all that revoke one of them; in the order of arrival."""
         found = {each.evidence: each for mark in marks for each in self.by_mark.get(mark, ())}
         for each in tuple(found.values()):
-            found |= {r.evidence: r for r in self.by_mark.get(("decision", str(each.decision.id)), ())}
-        return tuple(sorted(found.values(), key=lambda each: (each.arrived_at, each.evidence)))
+            found |= {r.evidence: r for r in self.revoking(each)}
+        return _in_order(found.values())
+
+    def revoking(self, attested: AttestedDecision) -> tuple[AttestedDecision, ...]:
+        """Those that take this one back, whether they count or not."""
+        return self.by_mark.get(("decision", str(attested.decision.id)), ())
+
+    @property
+    def all(self) -> tuple[AttestedDecision, ...]:
+        """All of them, in the order of arrival."""
+        return _in_order(each for found in self.by_mark.values() for each in found)
+
+
+NOTHING = Standing(0, {}, {}, ())
+
+
+def _in_order(decisions: Iterable[AttestedDecision]) -> tuple[AttestedDecision, ...]:
+    return tuple(sorted(decisions, key=lambda each: (each.arrived_at, each.evidence)))
 
 
 def decide(flywheel: Flywheel, decision: Decision, signer: Signer) -> EvidenceDigest:
     """Sign a decision and take it into evidence; the digest of its document."""
-    document = signed_decision(decision, signer)
+    return take_decision(flywheel, signed_decision(decision, signer))
+
+
+def take_decision(flywheel: Flywheel, document: bytes) -> EvidenceDigest:
+    """Take a signed decision into evidence, once however often; its digest. Raises InvalidInputError."""
+    statement = open_statement(flywheel, document, "the decision")
     evidence = flywheel.evidence.put(document)
-    route(flywheel, open_statement(flywheel, document, "the decision"), evidence, Taken())
+    route(flywheel, statement, evidence, Taken())
     return evidence
+
+
+def signers_of(flywheel: Flywheel, document: bytes) -> tuple[str, ...]:
+    """The people in the catalogue who signed a document, by their names. Raises InvalidInputError."""
+    return _signatures(flywheel, document, "the decision").keys
 
 
 def signed_decision(decision: Decision, signer: Signer) -> bytes:
@@ -53,12 +84,16 @@ def signed_decision(decision: Decision, signer: Signer) -> bytes:
 
 
 def standing(flywheel: Flywheel) -> Standing:
-    """Everything that was decided. Read once while the log does not grow. Raises EvidenceError for the log itself."""
-    entries = flywheel.evidence.entries(DECISIONS)
-    if flywheel.standing.get(len(entries)) is None:
-        flywheel.standing.clear()
-        flywheel.standing[len(entries)] = _standing(flywheel, entries)
-    return flywheel.standing[len(entries)]
+    """Everything that was decided. Each document is read once, but for what is damaged: it may have been restored.
+
+    Raises EvidenceError for the log itself.
+    """
+    entries, about = flywheel.evidence.entries(DECISIONS), flywheel.catalogue.digest
+    last = flywheel.standing.get(about)
+    if last is None or last.damaged or last.length != len(entries):
+        last = _standing(flywheel, entries, last or NOTHING)
+        flywheel.standing[about] = last
+    return last
 
 
 def marks_of(
@@ -99,29 +134,51 @@ def _mark(decision: Decision) -> Mark:
     return EVERYTHING if holds_all else by_act[decision.act]
 
 
-def _standing(flywheel: Flywheel, entries: tuple[LogEntry, ...]) -> Standing:
-    by_mark: dict[Mark, list[AttestedDecision]] = {}
-    damaged = []
+def _standing(flywheel: Flywheel, entries: tuple[LogEntry, ...], last: Standing) -> Standing:
+    read, damaged = dict(last.read), []
     for entry in entries:
+        if entry.evidence in read:
+            continue
         try:
-            attested = _attested(flywheel, entry)
+            read[entry.evidence] = attested_decision(flywheel, entry)
         except (EvidenceError, InvalidInputError) as error:
             damaged.append(str(error))
-            continue
-        if attested.signatures.keys:
-            by_mark.setdefault(_mark(attested.decision), []).append(attested)
-    return Standing({mark: tuple(found) for mark, found in by_mark.items()}, tuple(damaged))
+    if len(read) == len(last.read):
+        return Standing(len(entries), read, last.by_mark, tuple(damaged))
+    heard = [attested for entry in entries if (attested := read.get(entry.evidence)) is not None]
+    return Standing(len(entries), read, _by_mark(heard), tuple(damaged))
 
 
-def _attested(flywheel: Flywheel, entry: LogEntry) -> AttestedDecision:
+def _by_mark(heard: Iterable[AttestedDecision]) -> dict[Mark, tuple[AttestedDecision, ...]]:
+    """In the order of the log: what anybody wraps anew, or signs beside, is the same decision, and the first stands."""
+    first: dict[tuple[EvidenceDigest, tuple[str, ...]], AttestedDecision] = {}
+    for attested in heard:
+        first.setdefault((attested.decision.id, tuple(sorted(attested.signatures.keys))), attested)
+    by_mark: dict[Mark, list[AttestedDecision]] = {}
+    for attested in first.values():
+        by_mark.setdefault(_mark(attested.decision), []).append(attested)
+    return {mark: tuple(found) for mark, found in by_mark.items()}
+
+
+def attested_decision(flywheel: Flywheel, entry: LogEntry) -> AttestedDecision | None:
+    """The decision of an entry; None when nobody in the catalogue's ``people`` signed it.
+
+    Raises EvidenceError, InvalidInputError.
+    """
     document, name = flywheel.evidence.get(entry.evidence), f"evidence {entry.evidence}"
     decision = open_statement(flywheel, document, name)
     if not isinstance(decision, Decision) or entry.at is None:
         raise InvalidInputError(name, "predicateType", "is no decision", "Restore the evidence store from its backup.")
+    signatures = _signatures(flywheel, document, name)
+    if not signatures.keys:
+        return None
+    return AttestedDecision(evidence=entry.evidence, signatures=signatures, decision=decision, arrived_at=entry.at)
+
+
+def _signatures(flywheel: Flywheel, document: bytes, name: str) -> Signatures:
     checked = flywheel.verifier.check(document, name, _people(flywheel.catalogue))
     people = tuple(dict.fromkeys(key.partition("#")[0] for key in checked.keys))
-    signatures = Signatures(keys=people, unknown=checked.unknown, invalid=checked.invalid)
-    return AttestedDecision(evidence=entry.evidence, signatures=signatures, decision=decision, arrived_at=entry.at)
+    return Signatures(keys=people, unknown=checked.unknown, invalid=checked.invalid)
 
 
 def _people(catalogue: Catalogue) -> dict[str, Trusted]:

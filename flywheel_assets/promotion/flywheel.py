@@ -1,7 +1,7 @@
 """Everything a use case needs, gathered once by ``wiring`` and handed on as one value."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from flywheel_assets.ports import (
     EvidenceStore,
     Identity,
     PublicationSurface,
+    Rebuilder,
     RunSource,
     Signer,
     SourceCache,
@@ -32,11 +33,13 @@ class Flywheel:
 
     ``caches`` are mutable caches by catalogue name. ``surfaces`` are publication surfaces by (surface, cache):
     a surface copies from one cache. ``verifier_signer`` signs what this project observed and concluded,
-    ``release_signer`` what it publishes. ``runs`` are the forges in the catalogue's ``sources``, by name.
+    ``release_signer`` what it publishes. ``runs`` are the forges in the catalogue's ``sources``, by name, ``rebuilder``
+    what builds again where the catalogue has one.
 
     What this process remembers: ``opened`` parsed documents by digest, ``sources`` the revision and system of each
-    receipt, ``seen`` the versions of deliveries that are in evidence, ``standing`` the decisions in a log of that
-    length.
+    receipt, ``digests`` that of the artifact of each that others are built from, ``seen`` the versions of deliveries
+    that are in evidence, ``standing`` what people decided, by the digest of the catalogue that names these people,
+    ``catalogues`` which of them are in evidence.
     """
 
     catalogue: Catalogue
@@ -52,8 +55,11 @@ class Flywheel:
     opened: dict[EvidenceDigest, tuple[Signatures, Receipt | TestOutcome]] = field(default_factory=dict)
     seen: set[str] = field(default_factory=set)
     sources: dict[EvidenceDigest, tuple[str, str]] = field(default_factory=dict)
-    standing: "dict[int, Standing]" = field(default_factory=dict)
+    digests: dict[EvidenceDigest, str] = field(default_factory=dict)
+    standing: "dict[EvidenceDigest, Standing]" = field(default_factory=dict)
+    catalogues: set[EvidenceDigest] = field(default_factory=set)
     runs: Mapping[str, RunSource] = field(default_factory=dict)
+    rebuilder: Rebuilder | None = None
 
     @property
     def trusted_keys(self) -> Mapping[str, Trusted]:
@@ -63,6 +69,19 @@ class Flywheel:
     def output(self, name: str) -> Output:
         """The catalogued output called ``name``; KeyError otherwise."""
         return self.catalogue.outputs[name]
+
+
+def under(flywheel: Flywheel, catalogue: Catalogue) -> Flywheel:
+    """The same under another catalogue, with its trust root, and nothing remembered of what the last one made of it."""
+    return replace(
+        flywheel,
+        catalogue=catalogue,
+        verifier=flywheel.verifier.under(catalogue.trust_root),
+        opened={},
+        sources={},
+        digests={},
+        standing={},
+    )
 
 
 def trusted(key: TrustedKey) -> Trusted:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from flywheel_assets.domain.builds import BuildKey
 from flywheel_assets.domain.decisions import DECISION_V1, Act, Decision, read_decision
+from flywheel_assets.domain.decisions import REMEDY as SIGN
 from flywheel_assets.domain.digests import EvidenceDigest
 from flywheel_assets.domain.errors import EvidenceError, InvalidInputError, printable
 from flywheel_assets.domain.limits import DEFAULT_LIMITS, Limits
@@ -131,7 +132,7 @@ def route(
 ) -> None:
     """Enter what was read into the log where it belongs."""
     if isinstance(statement, Decision):
-        flywheel.evidence.append(DECISIONS, statement.act.value, statement.scope.subject, evidence)
+        flywheel.evidence.append(DECISIONS, statement.act.value, printable(statement.scope.subject, 200), evidence)
         taken.decisions += 1
     elif isinstance(statement, TestOutcome):
         *others, last = dict.fromkeys(subject.hex for subject in statement.subjects)
@@ -186,14 +187,21 @@ def closed(flywheel: Flywheel) -> dict[int, LogEntry]:
 
 
 def open_statement(flywheel: Flywheel, document: bytes, name: str) -> Receipt | TestOutcome | Decision:
-    """The statement in an envelope or bundle, or a bare one that nobody signed. Raises InvalidInputError."""
-    if not is_envelope(document, name, flywheel.limits):
-        return _read(document, name, flywheel.limits)
-    checked = flywheel.verifier.check(document, name, {})
-    if checked.payload_type != PAYLOAD_TYPE:
-        problem = f"is {printable(checked.payload_type)!r}, and only {PAYLOAD_TYPE!r} is taken"
-        raise InvalidInputError(name, "payloadType", problem, "Emit the receipt with `flywheel receipt`.")
-    return _read(checked.payload, name, flywheel.limits)
+    """The statement in an envelope or bundle, or a bare one that nobody signed. Raises InvalidInputError.
+
+    A decision that nobody signed is nobody's, and invalid.
+    """
+    payload, signers = document, tuple[str, ...]()
+    if is_envelope(document, name, flywheel.limits):
+        checked = flywheel.verifier.check(document, name, {})
+        if checked.payload_type != PAYLOAD_TYPE:
+            problem = f"is {printable(checked.payload_type)!r}, and only {PAYLOAD_TYPE!r} is taken"
+            raise InvalidInputError(name, "payloadType", problem, "Emit the receipt with `flywheel receipt`.")
+        payload, signers = checked.payload, checked.unknown
+    statement = _read(payload, name, flywheel.limits)
+    if isinstance(statement, Decision) and not signers:
+        raise InvalidInputError(name, "signatures", "nobody signed this decision", SIGN)
+    return statement
 
 
 def _read(payload: bytes, name: str, limits: Limits) -> Receipt | TestOutcome | Decision:

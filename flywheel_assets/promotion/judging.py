@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from flywheel_assets.catalog.models import Output
+from flywheel_assets.catalog.models import Catalogue, Output
 from flywheel_assets.domain.artifacts import resource_uri
 from flywheel_assets.domain.builds import BuildKey
 from flywheel_assets.domain.digests import EvidenceDigest
@@ -13,6 +13,7 @@ from flywheel_assets.domain.verdicts import About, Verdict, VerdictClass
 from flywheel_assets.gate.case import trusted_keys
 from flywheel_assets.gate.evaluate import evaluate, slsa_level
 from flywheel_assets.ports import Progress
+from flywheel_assets.promotion.disputes import record_disagreements
 from flywheel_assets.promotion.flywheel import Flywheel, silent
 from flywheel_assets.promotion.ledger import (
     INSPECTION,
@@ -24,15 +25,19 @@ from flywheel_assets.promotion.ledger import (
     last_verdict,
     record,
 )
-from flywheel_assets.promotion.summaries import VALIDATED, levels_of, summary
+from flywheel_assets.promotion.recipes import program, recipe_of
+from flywheel_assets.promotion.replaying import keep_catalogue
+from flywheel_assets.promotion.summaries import VALIDATED, excepted, levels_of, summary
+from flywheel_assets.promotion.weighing import Weighed, weighed
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """A verdict with the evidence it stands on."""
+    """A verdict with the evidence and the catalogue it stands on."""
 
     bundle: EvidenceBundle
     recorded: RecordedVerdict
+    catalogue: Catalogue
 
     @property
     def verdict(self) -> Verdict:
@@ -43,6 +48,11 @@ class Judgement:
     def inspection(self) -> Inspection | None:
         """The newest reading of the cache entry."""
         return self.bundle.inspections[-1].inspection if self.bundle.inspections else None
+
+    @property
+    def decisions(self) -> tuple[Weighed, ...]:
+        """What people decided that bears on it, and whether that counted."""
+        return weighed(self.bundle, self.catalogue, self.verdict.now)
 
     @property
     def receipt(self) -> AttestedReceipt:
@@ -68,17 +78,21 @@ def judge(
     if receipt and not bundle.damaged and (reread or not bundle.inspections):
         inspect(flywheel, receipt, progress)
         bundle = assemble(flywheel, output, build)
-    basis = basis_of(flywheel, bundle)
+    if not bundle.damaged and record_disagreements(flywheel, bundle):
+        bundle = assemble(flywheel, output, build)
+    now = flywheel.clock()
+    recipe = recipe_of(bundle, flywheel.catalogue, now)
     before = None if bundle.damaged else last_verdict(flywheel, output, build)
-    if before and before.basis == basis:
-        return Judgement(bundle, before)
-    verdict = evaluate(bundle, flywheel.catalogue, flywheel.clock())
+    if before and before.basis == recipe.digest:
+        return Judgement(bundle, before, flywheel.catalogue)
+    verdict = evaluate(bundle, flywheel.catalogue, now)
     # Nothing is said to others on part of the evidence.
     vsa = None if bundle.damaged else _summarise(flywheel, verdict, receipt)
-    recorded = RecordedVerdict(verdict=verdict, basis=basis, vsa=vsa)
+    recorded = RecordedVerdict(verdict=verdict, basis=recipe.digest, vsa=vsa, recipe=recipe, program=program())
     if not bundle.damaged:
+        keep_catalogue(flywheel)
         record(flywheel, output, build, VERDICT, recorded)
-    return Judgement(bundle, recorded)
+    return Judgement(bundle, recorded, flywheel.catalogue)
 
 
 def read_again(flywheel: Flywheel, output: str, build: BuildKey, progress: Progress = silent) -> bool:
@@ -156,7 +170,7 @@ def _summarise(flywheel: Flywheel, verdict: Verdict, receipt: AttestedReceipt | 
     artifact = receipt.receipt.artifact
     levels: list[str] = []
     if verdict.validated:
-        levels = levels_of(slsa_level(flywheel.catalogue, receipt), VALIDATED)
+        levels = levels_of(slsa_level(flywheel.catalogue, receipt), VALIDATED, *excepted(verdict.findings))
     elif not any(
         finding.verdict is VerdictClass.REJECTED_PERMANENTLY and finding.about is About.ARTIFACT
         for finding in verdict.findings

@@ -1,6 +1,6 @@
 """The ledger: what the evidence logs hold, read back, hashed again, and assembled for the gate."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar, cast
@@ -27,27 +27,34 @@ from flywheel_assets.domain.publications import Publication
 from flywheel_assets.domain.receipts import REMEDY, Receipt, TestOutcome
 from flywheel_assets.domain.statements import canonical
 from flywheel_assets.domain.verdicts import Verdict
+from flywheel_assets.domain.withdrawals import Restatement, Withdrawal
 from flywheel_assets.gate.case import trusted_keys
-from flywheel_assets.gate.moments import moments
 from flywheel_assets.ports import EvidenceStore, LogEntry
 from flywheel_assets.promotion.deciding import marks_of, standing
 from flywheel_assets.promotion.disputes import disputes_on
 from flywheel_assets.promotion.flywheel import Flywheel
 from flywheel_assets.promotion.intake import RECEIPT, TEST, TEST_PART, TESTS, is_envelope, open_statement, output_log
 from flywheel_assets.promotion.platform_log import PLATFORM_ABSENCE, entries_about
+from flywheel_assets.promotion.recipes import Recipe, recipe_of
 
 Document = TypeVar("Document", bound=Closed)
 
 REMEMBERED_BYTES, REMEMBERED_DOCUMENTS = 64 * 1024, 4096
 INSPECTION, VERDICT, PUBLICATION = "inspection", "verdict", "publication"
+WITHDRAWAL, RESTATEMENT = "withdrawal", "restatement"
 
 
 class RecordedVerdict(Closed):
-    """A verdict as it is kept: with the basis it stands on and the VSA that says it to others."""
+    """A verdict as it is kept: with the basis it stands on and the VSA that says it to others.
+
+    ``recipe`` is what the basis is the digest of, ``program`` what judged; earlier versions kept neither.
+    """
 
     verdict: Verdict
     basis: EvidenceDigest
     vsa: EvidenceDigest | None
+    recipe: Recipe | None = None
+    program: str = ""
 
 
 def builds_of(flywheel: Flywheel, output: str) -> list[BuildKey]:
@@ -91,16 +98,13 @@ def basis_of(flywheel: Flywheel, bundle: EvidenceBundle) -> EvidenceDigest:
 
     Of the time only what the gate asks of it: which of its moments have come.
     """
-    now, catalogue = flywheel.clock(), flywheel.catalogue
-    come = sum(moment <= now for moment in moments(bundle, catalogue))
-    part = {"bundle": bundle.model_dump(mode="json"), "catalogue": str(catalogue.digest_for(bundle.output))}
-    return EvidenceDigest.of(canonical({**part, "moments": come}))
+    return recipe_of(bundle, flywheel.catalogue, flywheel.clock()).digest
 
 
 def authentic_receipt(flywheel: Flywheel, entry: LogEntry) -> AttestedReceipt | None:
     """The receipt that an entry of an output's log names; None when it is damaged, or no trusted signer signed it."""
     try:
-        signatures, found = _opened(flywheel, entry.evidence)
+        signatures, found = open_document(flywheel, entry.evidence)
     except (EvidenceError, InvalidInputError):
         return None
     if not isinstance(found, Receipt):
@@ -121,10 +125,29 @@ def last_verdicts(flywheel: Flywheel, output: str) -> dict[str, Callable[[], Rec
     return {subject: partial(_load, flywheel, RecordedVerdict, entry) for subject, entry in newest.items()}
 
 
+def verdicts_on(flywheel: Flywheel, output: str, build: BuildKey) -> Iterator[RecordedVerdict]:
+    """The recorded verdicts on a build, the newest first. Raises EvidenceError."""
+    for entry in reversed(flywheel.evidence.entries(output_log(output))):
+        if entry.kind == VERDICT and entry.subject == str(build):
+            yield _load(flywheel, RecordedVerdict, entry)
+
+
 def publications(flywheel: Flywheel, output: str) -> list[Publication]:
     """All recorded publications of an output, oldest first."""
     entries = flywheel.evidence.entries(output_log(output))
     return [_load(flywheel, Publication, entry) for entry in entries if entry.kind == PUBLICATION]
+
+
+def withdrawals(flywheel: Flywheel, output: str) -> list[Withdrawal]:
+    """What became of an output's withdrawn publications, oldest first."""
+    entries = flywheel.evidence.entries(output_log(output))
+    return [_load(flywheel, Withdrawal, entry) for entry in entries if entry.kind == WITHDRAWAL]
+
+
+def restatements(flywheel: Flywheel, output: str) -> list[Restatement]:
+    """The later statements of who answers for an output's publications, oldest first."""
+    entries = flywheel.evidence.entries(output_log(output))
+    return [_load(flywheel, Restatement, entry) for entry in entries if entry.kind == RESTATEMENT]
 
 
 def record(flywheel: Flywheel, output: str, build: BuildKey, kind: str, document: Closed) -> EvidenceDigest:
@@ -158,6 +181,7 @@ class _Assembly:
         digests = {digest for attested in receipts for digest in attested.receipt.artifact.digests}
         witnesses = self._witnesses(entries, receipts)
         dependencies = self._dependencies(receipts)
+        tests = self._tests(digests)
         disagreements, comparisons = self._disputes(receipts)
         return EvidenceBundle(
             output=self._output,
@@ -165,12 +189,12 @@ class _Assembly:
             receipts=receipts or _one_to_explain(arrived),
             witnesses=witnesses,
             dependencies=dependencies,
-            tests=self._tests(digests),
+            tests=tests,
             inspections=self._inspections([e for e in entries if e.kind == INSPECTION and e.subject == mine]),
             platform_runs=self._platform_runs((*receipts, *witnesses)),
             channel=self._channel([e for e in entries if e.kind == PUBLICATION], receipts),
             canonical=self._canonical(receipts),
-            decisions=self._decisions(receipts, (*witnesses, *dependencies)),
+            decisions=self._decisions(receipts, (*witnesses, *dependencies), tests),
             disagreements=disagreements,
             comparisons=comparisons,
             damaged=tuple(self._damaged),
@@ -189,7 +213,7 @@ class _Assembly:
         if remembered and not again:
             return remembered
         try:
-            return _opened(self._flywheel, entry.evidence)
+            return open_document(self._flywheel, entry.evidence)
         except (EvidenceError, InvalidInputError) as error:
             self._damaged.append(str(error))
             return None
@@ -243,19 +267,30 @@ class _Assembly:
             output, made = waiting.pop()
             wanted = {(d.output, d.digest.hex) for attested in made for d in attested.receipt.run.dependencies}
             for other in self._flywheel.output(output).built_from:
-                entries = [e for e in self._entries(output_log(other)) if e.kind == RECEIPT] if wanted else []
-                new = tuple(
-                    r
-                    for r in self._authentic(self._receipts(entries))
-                    if (other, r.receipt.artifact.digest.hex) in wanted and r.evidence not in found
-                )
+                digests = {digest for name, digest in wanted if name == other}
+                new = tuple(r for r in self._authentic(self._made(other, digests)) if r.evidence not in found)
                 if new:
                     found |= {r.evidence: r for r in new}
                     waiting.append((other, new))
         return tuple(found.values())
 
+    def _made(self, output: str, digests: set[str]) -> tuple[AttestedReceipt, ...]:
+        """The receipts of an output's artifacts of these digests; of ten thousand others none is opened again."""
+        remembered, found = self._flywheel.digests, []
+        for entry in self._entries(output_log(output)) if digests else ():
+            if entry.kind != RECEIPT or remembered.get(entry.evidence, "") not in {"", *digests}:
+                continue
+            for attested in self._receipts([entry]):
+                remembered[entry.evidence] = attested.receipt.artifact.digest.hex
+                if attested.receipt.artifact.digest.hex in digests:
+                    found.append(attested)
+        return tuple(found)
+
     def _decisions(
-        self, receipts: tuple[AttestedReceipt, ...], behind: tuple[AttestedReceipt, ...]
+        self,
+        receipts: tuple[AttestedReceipt, ...],
+        behind: tuple[AttestedReceipt, ...],
+        tests: tuple[AttestedTest, ...],
     ) -> tuple[AttestedDecision, ...]:
         """What people decided about this build, what signed and made it, and what is behind it."""
         try:
@@ -264,7 +299,8 @@ class _Assembly:
             self._damaged.append(str(error))
             return ()
         self._damaged += decided.damaged  # each may be a hold, or a withdrawal of this very digest
-        return decided.on(marks_of(self._flywheel.catalogue, self._output, receipts, behind))
+        marks = marks_of(self._flywheel.catalogue, self._output, receipts, behind)
+        return decided.on(marks | {("key", name) for test in tests for name in test.signatures.keys})
 
     def _disputes(
         self, receipts: tuple[AttestedReceipt, ...]
@@ -365,7 +401,7 @@ def _one_to_explain(receipts: tuple[AttestedReceipt, ...]) -> tuple[AttestedRece
     )
 
 
-def _opened(flywheel: Flywheel, evidence: EvidenceDigest) -> tuple[Signatures, Receipt | TestOutcome]:
+def open_document(flywheel: Flywheel, evidence: EvidenceDigest) -> tuple[Signatures, Receipt | TestOutcome]:
     """A document with what its signatures are worth. Hashed on every read; small ones are parsed once."""
     data = flywheel.evidence.get(evidence)
     if evidence in flywheel.opened:

@@ -199,6 +199,8 @@ def _settled(flywheel: Flywheel, letter: Letter, taken: Taken, evidence: Evidenc
         says = "its bytes were read, and what they say is another letter"
     elif taken.unknown_outputs:
         says = "it was read, and waits for the catalogue"
+    elif taken.decisions:
+        says = "it was read: a decision, and what it bears on is judged next"
     else:
         says = "it was read, and is judged next: " + (", ".join(f"{o} {b}" for o, b in taken.builds) or "a test result")
     return Retried(find_letter(flywheel, letter.number), read=True, says=says)

@@ -1,7 +1,8 @@
 """Promotion: claim, plan, copy, proofs, make visible, read back, record. In this order, each step repeatable.
 
 The gate is evaluated again here, on stored evidence, with the catalogue and time of now; only its Approved
-value goes on. Nothing is called published before it was read back.
+value goes on, and right before anything is signed or becomes visible it is asked once more. Nothing is called published
+before it was read back.
 """
 
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from flywheel_assets.domain.builds import BuildKey
 from flywheel_assets.domain.envelopes import form_of
 from flywheel_assets.domain.errors import (
     FlywheelError,
+    PromotionRefusedError,
     PublicationError,
     ReadBackError,
     SurfaceNotImplementedError,
@@ -20,16 +22,25 @@ from flywheel_assets.domain.errors import (
 from flywheel_assets.domain.inspections import Reading, ReadState
 from flywheel_assets.domain.publications import Attached, Plan, Proof, Publication, Release
 from flywheel_assets.domain.statements import PROVENANCE_V1, VSA_V1
-from flywheel_assets.gate.evaluate import Approved, approve
+from flywheel_assets.gate.evaluate import Approved
 from flywheel_assets.gate.ownership import ownership_of
 from flywheel_assets.ports import Progress, PublicationSurface
+from flywheel_assets.promotion.approving import approved_now, demand_still_approved
 from flywheel_assets.promotion.failures import Cause, note_failure
 from flywheel_assets.promotion.flywheel import Flywheel, silent
 from flywheel_assets.promotion.judging import judge, read_again
-from flywheel_assets.promotion.ledger import PUBLICATION, assemble, publications, record
+from flywheel_assets.promotion.ledger import PUBLICATION, publications, record
 from flywheel_assets.promotion.observing import observe, vouches
 from flywheel_assets.promotion.signatures import envelope_check, image_signatures, signed_once
-from flywheel_assets.promotion.summaries import PROMOTED, VALIDATED, ReadSummary, levels_of, summary
+from flywheel_assets.promotion.summaries import (
+    PROMOTED,
+    VALIDATED,
+    WITH_EXCEPTION,
+    ReadSummary,
+    excepted,
+    levels_of,
+    summary,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +55,11 @@ def promote(flywheel: Flywheel, output: str, build: BuildKey, progress: Progress
     """Publish one build. Raises PromotionRefusedError when the gate does not approve, other errors as they come."""
     read_again(flywheel, output, build, progress)
     judge(flywheel, output, build)
-    _approve(flywheel, output, build)
+    approved_now(flywheel, output, build)
     target, surface = _surface(flywheel, output)
     # The whole channel and not this artifact alone: what is published of an output decides what may follow it.
     with flywheel.evidence.claim(f"{target.surface} {output}") as still_held:
-        approved = _approve(flywheel, output, build)  # while another publisher held the claim, all may have changed
+        approved = approved_now(flywheel, output, build)  # while another publisher held the claim, all may have changed
         release, cause = release_of(approved, target), Cause.FAILED
         try:
             plan = surface.plan(release)
@@ -58,8 +69,10 @@ def promote(flywheel: Flywheel, output: str, build: BuildKey, progress: Progress
                 proofs = observe(flywheel, surface, plan, approved, target)
             else:
                 surface.copy(plan, progress)
+                demand_still_approved(flywheel, approved)
                 proofs = ours = _proofs(flywheel, approved, target)
                 surface.attach(plan, ours)
+                demand_still_approved(flywheel, approved)
                 still_held()
                 surface.reveal(plan)
             readings = surface.read_back(release, progress, ours)
@@ -67,6 +80,8 @@ def promote(flywheel: Flywheel, output: str, build: BuildKey, progress: Progress
             if ours:
                 _proofs_read_back(ours, surface.proofs(release), plan.reference)
             return Promoted(_record(flywheel, approved, plan.reference, readings, proofs), plan.missing)
+        except PromotionRefusedError:
+            raise  # the verdict says why: that is no failure of the promotion
         except FlywheelError as error:
             note_failure(flywheel, output, build, cause, error)
             raise
@@ -76,7 +91,7 @@ def plan_promotion(flywheel: Flywheel, output: str, build: BuildKey) -> Plan:
     """What ``promote`` would do; nothing is written. Raises as ``promote`` does."""
     read_again(flywheel, output, build)
     judge(flywheel, output, build)
-    approved = _approve(flywheel, output, build)
+    approved = approved_now(flywheel, output, build)
     target, surface = _surface(flywheel, output)
     return surface.plan(release_of(approved, target))
 
@@ -92,10 +107,6 @@ def release_of(approved: Approved, target: PublicationTarget) -> Release:
         tags=tuple(tag.replace("{revision}", revision) for tag in target.tags) + target.moving_tags,
         moving=target.moving_tags,
     )
-
-
-def _approve(flywheel: Flywheel, output: str, build: BuildKey) -> Approved:
-    return approve(assemble(flywheel, output, build), flywheel.catalogue, flywheel.clock())
 
 
 def _surface(flywheel: Flywheel, output: str) -> tuple[PublicationTarget, PublicationSurface]:
@@ -132,15 +143,28 @@ def _summary(flywheel: Flywheel, approved: Approved, target: PublicationTarget) 
             approved.artifact,
             approved.verdict,
             resource=resource,
-            levels=levels_of(approved.slsa_build_level, VALIDATED, PROMOTED),
+            levels=levels_of(approved.slsa_build_level, VALIDATED, PROMOTED, *excepted(approved.verdict.findings)),
         )
 
-    kept = signed_once(flywheel, f"vsa {resource} {approved.artifact.digest}", sign, envelope_check(flywheel))
+    slot = f"vsa {resource} {approved.artifact.digest}"
+    kept = signed_once(flywheel, slot, sign, envelope_check(flywheel))
     read = ReadSummary(kept.payload, "the promotion's summary")
     promoted = read.result == "PASSED" and PROMOTED in read.levels
     if not promoted or read.resource != resource or approved.artifact.digest.hex not in read.digests:
         raise PublicationError("The summary kept for this promotion speaks of something else; it was replaced.")
+    _demand_told(flywheel, approved, read)
     return Proof(name="vsa", predicate_type=VSA_V1, envelope=kept.signed), read
+
+
+def _demand_told(flywheel: Flywheel, approved: Approved, kept: ReadSummary) -> None:
+    """A summary from before the exception does not speak for what goes out by it. What is public already may stay."""
+    output, build = approved.verdict.output, approved.build
+    untold = excepted(approved.verdict.findings) and WITH_EXCEPTION not in kept.levels
+    if untold and all(earlier.build != build for earlier in publications(flywheel, output)):
+        raise PublicationError(
+            f"The summary of {kept.verified_at} says that every rule holds, and now an exception is what lets it pass. "
+            "Meet the rule that is excepted, or build another revision."
+        )
 
 
 def _provenance_of_summary(flywheel: Flywheel, kept: ReadSummary, approved: Approved) -> Proof:

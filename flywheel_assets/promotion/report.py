@@ -14,7 +14,7 @@ from flywheel_assets.promotion.failures import Cause, goes_first, last_failure
 from flywheel_assets.promotion.flywheel import Flywheel
 from flywheel_assets.promotion.intake import closed, dead_letters, output_log, waiting_for_catalogue
 from flywheel_assets.promotion.judging import is_settled
-from flywheel_assets.promotion.ledger import builds_of, last_verdict, one_reading, publications
+from flywheel_assets.promotion.ledger import builds_of, last_verdict, one_reading, publications, withdrawals
 
 SCHEMA_VERSION = 1
 
@@ -50,9 +50,9 @@ def report(flywheel: Flywheel) -> list[Row]:
     flywheel = one_reading(flywheel)
     rows = [row for name in flywheel.catalogue.outputs for row in _rows(flywheel, name)]
     try:
-        return rows + _unrouted(flywheel)
+        return rows + unrouted(flywheel)
     except EvidenceError as error:
-        return [*rows, _unreadable("?", "?", str(error))]
+        return [*rows, unreadable("?", "?", str(error))]
 
 
 def as_json(flywheel: Flywheel, rows: list[Row]) -> dict[str, Any]:
@@ -66,11 +66,12 @@ def as_json(flywheel: Flywheel, rows: list[Row]) -> dict[str, Any]:
 
 def _rows(flywheel: Flywheel, name: str) -> list[Row]:
     try:
-        published = {publication.build: publication for publication in publications(flywheel, name)}
+        gone = {each.build for each in withdrawals(flywheel, name) if not each.yanked_by}
+        published = {each.build: each for each in publications(flywheel, name) if each.build not in gone}
         builds = sorted(builds_of(flywheel, name), key=str)
         return [row(flywheel, name, build, published.get(build)) for build in builds]
     except EvidenceError as error:
-        return [_unreadable(name, "?", str(error))]
+        return [unreadable(name, "?", str(error))]
 
 
 def row(flywheel: Flywheel, name: str, build: BuildKey, published: Publication | None) -> Row:
@@ -134,7 +135,8 @@ def _state(output: Output, verdict: Verdict) -> State:
     return State.CACHED if verdict.body_is_whole and not output.is_candidate else State.REJECTED
 
 
-def _unrouted(flywheel: Flywheel) -> list[Row]:
+def unrouted(flywheel: Flywheel) -> list[Row]:
+    """What could not be routed to an output, and what could not be read. Raises EvidenceError."""
     rows, done = [], closed(flywheel)
     for entry in waiting_for_catalogue(flywheel):
         if entry.number in done:
@@ -175,7 +177,8 @@ def _dead_letter(entry: LogEntry) -> Row:
     )
 
 
-def _unreadable(output: str, build: str, problem: str) -> Row:
+def unreadable(output: str, build: str, problem: str) -> Row:
+    """The row of what stands on evidence that cannot be read."""
     return _row(
         output,
         build,

@@ -4,6 +4,7 @@ Source: SLSA v1.1, Verification Summary Attestation v1. Stock verifiers refuse S
 and custom levels must not begin with SLSA_.
 """
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from pydantic import ValidationError
@@ -14,10 +15,12 @@ from flywheel_assets.domain.digests import EvidenceDigest
 from flywheel_assets.domain.errors import InvalidInputError
 from flywheel_assets.domain.statements import PAYLOAD_TYPE, VSA_V1, Statement, statement_bytes
 from flywheel_assets.domain.untrusted import parse_json
-from flywheel_assets.domain.verdicts import Verdict
+from flywheel_assets.domain.verdicts import Finding, Verdict
 from flywheel_assets.ports import Signer
 
 VALIDATED, PROMOTED = "FLYWHEEL_VALIDATED", "FLYWHEEL_PROMOTED"
+WITH_EXCEPTION = "FLYWHEEL_WITH_EXCEPTION"
+"""Beside the others: a rule does not hold, and an exception in the catalogue (the policy's digest) lets it pass."""
 
 
 def summary(
@@ -52,6 +55,11 @@ def summary(
 def levels_of(build_level: int, *own: str) -> list[str]:
     """``SLSA_BUILD_LEVEL_<n>`` and our own levels."""
     return [f"SLSA_BUILD_LEVEL_{build_level}", *own]
+
+
+def excepted(findings: Iterable[Finding]) -> tuple[str, ...]:
+    """The level that says that one of these findings passes by an exception alone; none when all hold."""
+    return (WITH_EXCEPTION,) if any(finding.exception for finding in findings) else ()
 
 
 class ReadSummary:

@@ -73,6 +73,7 @@ def verify_reference(
     summaries = _signed_summaries(verifier, proofs, public_key)
     if not summaries:
         raise SignatureError(f"{reference} carries no verification summary that this key signed. {_OBSERVED}")
+    _demand_unmarked(summaries, reference)
     problems = []
     for vsa, summary in summaries:
         provenance = _provenance(verifier, proofs, summary)
@@ -84,6 +85,15 @@ def verify_reference(
             return Verified(reference, summary, receipt, size, envelopes)
         problems.append(problem)
     raise ReadBackError(f"{reference}: {problems[0]}.")
+
+
+def _demand_unmarked(summaries: list[tuple[Attached, ReadSummary]], reference: str) -> None:
+    """The publisher's later word counts, wherever it lies beside its earlier one. Raises ReadBackError."""
+    for _, summary in summaries:
+        if summary.result == "FAILED":
+            raise ReadBackError(
+                f"{reference} is withdrawn: the publisher's summary of {summary.verified_at} says FAILED. Do not use it."
+            )
 
 
 def demand_approved(readings: tuple[Reading, ...], reference: str) -> int:

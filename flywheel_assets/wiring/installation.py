@@ -21,6 +21,7 @@ from flywheel_assets.catalog.models import Catalogue
 from flywheel_assets.domain.errors import UsageError, printable
 from flywheel_assets.ports import PublishedReader, Verifier
 from flywheel_assets.promotion.flywheel import Flywheel
+from flywheel_assets.wiring.rebuilds import open_rebuilder
 from flywheel_assets.wiring.sources import open_sources
 from flywheel_assets.wiring.surfaces import open_caches, open_inbox, open_surfaces
 
@@ -92,6 +93,7 @@ def open_flywheel(chosen: Settings) -> Flywheel:
         release_signer=key_file(keys / "release.pem"),
         clock=lambda: datetime.now(UTC),
         runs=open_sources(home, catalogue),
+        rebuilder=open_rebuilder(keys, catalogue, caches),
     )
 
 

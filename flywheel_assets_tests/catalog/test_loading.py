@@ -204,6 +204,101 @@ REFUSED: dict[str, tuple[int, str]] = {
     "unknown-key-inside": (3, "owners.platform.colour is not a key that the catalogue knows."),
     "user-without-password": (10, "surfaces.mine.credential user and password belong together."),
     "version-two": (2, "version Input should be 1."),
+    "approvals-by-nobody-known": (
+        7,
+        "outputs.runner-dashboard-image.publication.approvals.by.0 names 'alice', who is not in people.",
+    ),
+    "approvals-by-one-person-twice": (
+        14,
+        "outputs.runner-dashboard-image.publication.approvals.by.1 names 'alice' a second time.",
+    ),
+    "approvals-by-who-is-no-one-on-the-forge": (
+        14,
+        "outputs.runner-dashboard-image.publication.approvals.by.0 names 'alice', who has no forge_names, and nobody approves what they triggered.",  # noqa: E501 - one sentence
+    ),
+    "approvals-by-who-may-not": (
+        14,
+        "outputs.runner-dashboard-image.publication.approvals.by.0 names 'alice', who may not approve.",
+    ),
+    "approvals-of-more-than-there-are": (
+        13,
+        "outputs.runner-dashboard-image.publication.approvals.needed asks for 2 people, and `by` names 1.",
+    ),
+    "approvals-of-nobody": (
+        13,
+        "outputs.runner-dashboard-image.publication.approvals.needed Input should be greater than or equal to 1.",
+    ),
+    "approvals-that-last-forever": (
+        15,
+        "outputs.runner-dashboard-image.publication.approvals.last_days Input should be less than or equal to 90.",
+    ),
+    "canonical-of-one": (
+        4,
+        "products.runner-dashboard.canonical belongs to a dual publication: name the other outputs under `also`.",
+    ),
+    "canonical-that-is-not-published": (
+        5,
+        "products.runner-dashboard.canonical names 'attic-client', which is neither the authority nor in `also`.",
+    ),
+    "change-to-the-authority": (
+        5,
+        "products.runner-dashboard.change.to names the output 'runner-dashboard-image', which is the authority already.",  # noqa: E501 - one sentence
+    ),
+    "dual-publication-of-another-product": (
+        4,
+        "products.runner-dashboard.also.0 names the output 'attic-client', which is not of this product.",
+    ),
+    "dual-publication-of-nothing": (
+        4,
+        "products.runner-dashboard.also.0 names the output 'nothing', which is not catalogued.",
+    ),
+    "dual-publication-with-itself": (
+        4,
+        "products.runner-dashboard.also.0 names the output 'runner-dashboard-image', which is the authority already.",
+    ),
+    "exception-of-a-reason-that-has-none": (
+        5,
+        "exceptions.for-now.reason 'fork' is no reason of output_is_not_transient that can be excepted: other-ref, trigger-claim-untrusted.",  # noqa: E501 - one sentence
+    ),
+    "exception-of-a-rule-that-has-none": (
+        4,
+        "exceptions.for-now.rule 'not_withdrawn' is no rule that can be excepted: output_is_not_transient, ownership_is_documented, rebuild_agrees, source_can_be_reidentified, toolchain_bootstrap_was_proven, use_is_intended, validation_is_green.",  # noqa: E501 - one sentence
+    ),
+    "exception-of-another-rules-reason": (
+        5,
+        "exceptions.for-now.reason 'other-ref' is no reason of validation_is_green that can be excepted: validation-claim-untrusted, validation-failed, validation-missing.",  # noqa: E501 - one sentence
+    ),
+    "exception-of-half-a-digest": (
+        10,
+        "exceptions.for-now.digest String should match pattern '^sha256:[0-9a-f]{64}$'.",
+    ),
+    "exception-of-unknown-output": (
+        6,
+        "exceptions.for-now.output names the output 'nothing', which is not catalogued.",
+    ),
+    "exception-of-unknown-owner": (7, "exceptions.for-now.owner names the owner 'nobody', who is not in owners."),
+    "exception-without-a-time-zone": (9, "exceptions.for-now.until Input should have timezone info."),
+    "exception-without-end": (3, "exceptions.for-now.until is required and missing."),
+    "gate-decided-by-nobody-known": (
+        8,
+        "products.runner-dashboard.change.gates.0.decided_by.0 names 'alice', who is not in people.",
+    ),
+    "gate-decided-by-who-may-not": (
+        15,
+        "products.runner-dashboard.change.gates.0.decided_by.0 names 'alice', who may not meet.",
+    ),
+    "person-who-may-nothing": (8, "people.alice.may Tuple should have at least 1 item after validation, not 0."),
+    "person-who-may-revoke": (8, "people.alice.may.1 is up to whoever may decide what is revoked: name that."),
+    "person-with-a-builders-key": (
+        12,
+        "people.alice.keys.0 is the key 'mine' in keys too: one signature would speak for two.",
+    ),
+    "person-with-anothers-key": (12, "people.bob.keys.0 is a key of 'alice' too: one signature would speak for two."),
+    "person-with-anothers-key-of-openssh": (
+        12,
+        "people.bob.keys.0 is a key of 'alice' too: one signature would speak for two.",
+    ),
+    "person-with-no-key-of-openssh": (6, "people.alice.keys is no Ed25519 key of OpenSSH."),
 }
 
 

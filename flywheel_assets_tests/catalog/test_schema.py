@@ -10,6 +10,7 @@ from ruamel.yaml import YAML
 from flywheel_assets.catalog.schema import catalogue_schema
 from flywheel_assets_tests.catalog.test_catalogue import BASE, OVERLAY, PACKAGE
 
+EXAMPLE = PACKAGE / "sample" / "change-of-authority.yaml"
 COMMITTED = PACKAGE / "catalog" / "catalogue.schema.json"
 
 
@@ -54,7 +55,7 @@ def _object(node: dict[str, Any], schema: dict[str, Any], root: dict[str, Any], 
     return found
 
 
-@pytest.mark.parametrize("file", [BASE, OVERLAY], ids=lambda file: file.name)
+@pytest.mark.parametrize("file", [BASE, OVERLAY, EXAMPLE], ids=lambda file: file.name)
 def test_the_schema_takes_each_shipped_file(file: Any) -> None:
     schema = catalogue_schema()
     assert complaints(YAML(typ="safe", pure=True).load(file), schema, schema) == []
@@ -74,8 +75,8 @@ def test_the_schema_refuses_what_loading_refuses(document: dict[str, Any], probl
     assert any(found.startswith(problem) for found in complaints(document, schema, schema))
 
 
-def test_both_shipped_files_name_the_schema_beside_them() -> None:
-    for file in (BASE, OVERLAY):
+def test_the_shipped_files_name_the_schema_beside_them() -> None:
+    for file in (BASE, OVERLAY, EXAMPLE):
         first = file.read_text("utf-8").splitlines()[0]
         name = first.removeprefix("# yaml-language-server: $schema=")
         assert (file.parent / name).resolve() == COMMITTED

@@ -115,7 +115,7 @@ def test_why_not_without_a_build_explains_all_builds_of_the_output(home: Path) -
     assert [build["build"] for build in document["builds"]] == [
         row["build"] for row in rows(home) if row["output"] == "tide-clock"
     ]
-    assert all(len(build["findings"]) == 15 for build in document["builds"])
+    assert all(len(build["findings"]) == 18 for build in document["builds"])
 
 
 def test_promoting_a_rejected_build_exits_1_with_the_reason(home: Path) -> None:

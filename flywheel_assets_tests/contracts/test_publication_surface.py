@@ -25,10 +25,12 @@ from flywheel_assets.adapters.oci.layout import OciLayout
 from flywheel_assets.adapters.oci.repository import Repository
 from flywheel_assets.adapters.oci.source import OciStaging
 from flywheel_assets.adapters.oci.surface import OciSurface
-from flywheel_assets.domain.errors import AbsentError, NameTakenError, PublicationError, ReadError
+from flywheel_assets.domain.artifacts import NixClosure
+from flywheel_assets.domain.errors import AbsentError, InvalidInputError, NameTakenError, PublicationError, ReadError
 from flywheel_assets.domain.inspections import Reading, ReadState
 from flywheel_assets.domain.limits import MIB
-from flywheel_assets.domain.publications import Release
+from flywheel_assets.domain.publications import Proof, Release
+from flywheel_assets.domain.withdrawals import Unpublished
 from flywheel_assets.ports import PublicationSurface
 from flywheel_assets_tests.adapters.nix.making import Cache, Made, closure, made, nar, release, s3_environment
 from flywheel_assets_tests.adapters.oci.images import (
@@ -36,6 +38,7 @@ from flywheel_assets_tests.adapters.oci.images import (
     PROOFS,
     REPOSITORY,
     blob_file,
+    envelope,
     envelopes,
     layouts,
     make_image,
@@ -47,6 +50,7 @@ from flywheel_assets_tests.processes import Server
 from flywheel_assets_tests.servers import WebServer
 
 KEY = NixSigningKey.generate("release-1")
+MARK = Proof(name="vsa", predicate_type=PROOFS[0].predicate_type, envelope=envelope("bWFyaw=="))
 Registries = Callable[[str], Any]
 
 
@@ -343,3 +347,94 @@ def test_publishers_at_the_same_time_converge(bench: Bench) -> None:
             done.result()
     assert is_whole(bench.surface.read_back(bench.release, silent))
     assert envelopes(bench.surface, bench.release) == sorted(proof.envelope for proof in PROOFS)
+
+
+def withdraw(bench: Bench, *others: str) -> Unpublished:
+    return bench.surface.withdraw(bench.release, MARK, others)
+
+
+def test_what_is_withdrawn_is_marked_and_found_by_no_name_unless_the_place_refuses_that(bench: Bench) -> None:
+    bench.publish()
+    gone = withdraw(bench)
+    assert bool(gone.removed) is not bool(gone.remaining)
+    assert bench.is_visible() is bool(gone.remaining)
+    assert MARK.envelope in envelopes(bench.surface, bench.release)
+    if gone.remaining:
+        assert "lets nobody delete tags (4" in gone.remaining[0]
+
+
+def test_withdrawing_again_changes_nothing(bench: Bench) -> None:
+    bench.publish()
+    first = withdraw(bench)
+    assert withdraw(bench) == Unpublished(remaining=first.remaining)
+    assert envelopes(bench.surface, bench.release).count(MARK.envelope) == 1
+
+
+def test_withdrawing_leaves_a_name_that_holds_other_content(bench: Bench) -> None:
+    bench.publish()
+    if withdraw(bench).remaining:
+        pytest.skip("its names are immutable and stay")
+    plan = bench.rival_surface.plan(bench.rival)  # without proofs: in a Nix cache the mark has their name for good
+    bench.rival_surface.copy(plan, silent)
+    bench.rival_surface.reveal(plan)
+    withdraw(bench, plan.reference)
+    assert bench.is_visible()
+    assert is_whole(bench.rival_surface.read_back(bench.rival, silent))
+
+
+def test_a_closure_that_is_withdrawn_leaves_what_another_one_needs(tmp_path: Path) -> None:
+    bench = nix(tmp_path)
+    bench.publish()
+    app, lib = (member.path for member in closure_of(bench.release).members)
+    place = bench.surface.plan(bench.release).reference.partition("#")[0]
+    assert withdraw(bench, f"{place}#{lib}").removed == (app,)
+    assert withdraw(bench).removed == (lib,)
+
+
+def test_a_root_that_another_closure_needs_stays_marked_and_says_why(tmp_path: Path) -> None:
+    bench = nix(tmp_path)
+    bench.publish()
+    gone = withdraw(bench, bench.surface.plan(bench.release).reference)
+    assert gone.removed == ()
+    assert "needed by something else" in gone.remaining[0]
+    assert MARK.envelope in envelopes(bench.surface, bench.release)
+
+
+def test_a_withdrawal_that_is_cut_off_shows_nothing_that_refers_to_what_is_gone_and_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = nix(tmp_path)
+    removed: list[str] = []
+    bench.publish()
+    app, lib = (member.path for member in closure_of(bench.release).members)
+    whole = DurableFolder.remove
+
+    def cut_off(folder: DurableFolder, name: str) -> bool:
+        if removed:
+            raise PublicationError("The disk went away.")
+        removed.append(name)
+        return whole(folder, name)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(DurableFolder, "remove", cut_off)
+        with pytest.raises(PublicationError):
+            withdraw(bench)
+    assert removed == [narinfo_name(app)]
+    assert MARK.envelope in envelopes(bench.surface, bench.release), "the mark comes first"
+    assert withdraw(bench).removed == (lib,)
+
+
+def test_a_narinfo_that_cannot_be_read_keeps_all_that_it_may_need(tmp_path: Path) -> None:
+    bench = nix(tmp_path)
+    bench.publish()
+    app, lib = (member.path for member in closure_of(bench.release).members)
+    place = bench.surface.plan(bench.release).reference.partition("#")[0]
+    (tmp_path / "target" / narinfo_name(lib)).write_bytes(b"nonsense")
+    with pytest.raises(InvalidInputError):
+        withdraw(bench, f"{place}#{lib}")
+    assert (tmp_path / "target" / narinfo_name(app)).exists()
+
+
+def closure_of(wanted: Release) -> NixClosure:
+    assert isinstance(wanted.artifact, NixClosure)
+    return wanted.artifact

@@ -100,6 +100,7 @@ def test_a_run_is_what_the_forge_knows_of_it(bench: Bench) -> None:
     assert found.ref in {"main", "refs/heads/main"}
     assert (found.ending, found.started_at, found.finished_at) == (Ending.FAILED, run.created, run.updated)
     assert all("nix-lane" in job.labels for job in found.jobs)
+    assert {job.runner for job in found.jobs} <= {"machine-12", "12"}
     seen = {step.name: step.ending for job in found.jobs for step in job.steps}
     assert seen.items() >= {("smoke", Ending.PASSED), ("scan", Ending.FAILED), ("deploy", Ending.SKIPPED)}
     assert [artifact.name for artifact in found.artifacts] == ["receipt-1"]

@@ -82,6 +82,18 @@ _OUTPUT = {
     "repository": REPOSITORY,
 }
 _IMAGE = {"surface": "registry", "way": "copies", "promotion": "automatic", "repository": "example/image"}
+
+
+def _person(name: str) -> dict[str, Any]:
+    return {
+        "name": name.title(),
+        "contact": f"{name}@example.org",
+        "keys": [f"{PEM}\n{name}"],
+        "forge_names": [f"{name}-on-the-forge"],
+        "may": ["approve", "meet", "hold", "withdraw", "quarantine"],
+    }
+
+
 RAW: dict[str, Any] = {
     "version": 1,
     "name": "small",
@@ -123,6 +135,7 @@ RAW: dict[str, Any] = {
             "slsa_build_level": 2,
         },
     },
+    "people": {name: _person(name) for name in ("alice", "bob", "carol")},
     "products": {"tool": {"authority": "tool", "statement": "The derivation is the release."}},
     "outputs": {
         "tool": {

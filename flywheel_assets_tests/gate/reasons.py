@@ -39,6 +39,7 @@ FORGE = "forge_vouches_for_the_run"
 BOOTSTRAP, KNOWN, REBUILD = "toolchain_bootstrap_was_proven", "builder_is_known", "rebuild_agrees"
 CLOSURE, BODY, GREEN = "closure_is_complete", "whole_body_matches_digest", "validation_is_green"
 SOURCE, ORDER, AUTHORITY = "source_can_be_reidentified", "source_order_is_kept", "release_authority_holds"
+WITHDRAWN, HELD, GIVEN = "not_withdrawn", "not_held", "approvals_are_given"
 SURFACE, OWNERSHIP, WHOLE = "durable_surface_exists", "ownership_is_documented", "evidence_is_whole"
 
 REPEAT = "Emit the receipt of the same run again, signed with the builder's key."
@@ -54,7 +55,7 @@ REASONS: dict[str, Reason] = {
     "holds": Reason("every rule", PASSED, "What the rule asks for is so.", "Nothing has to.", NOBODY),
     "no-authentic-receipt": Reason(
         f"{FORGE}, {BOOTSTRAP}, {KNOWN}, {REBUILD}, {CLOSURE}, {BODY}, {GREEN}, "
-        f"{SOURCE}, {ORDER}, {OWNERSHIP}, {TRANSIENT}",
+        f"{SOURCE}, {ORDER}, {OWNERSHIP}, {TRANSIENT}, {WITHDRAWN}, {GIVEN}",
         CANNOT,
         "Nobody who may speak for the build signed its receipt, so nothing in it is looked at.",
         f"See {AUTHENTIC}, which says why.",
@@ -132,6 +133,35 @@ REASONS: dict[str, Reason] = {
         f"{ANEW} Find out who signed the second receipt.",
         BUILDER,
     ),
+    # not_withdrawn
+    "withdrawn": Reason(
+        WITHDRAWN,
+        PERMANENTLY,
+        "Somebody who may withdrew this digest: it never passes again, under no build.",
+        "Build another revision.",
+        OUTPUT,
+    ),
+    "built-from-withdrawn": Reason(
+        WITHDRAWN,
+        PERMANENTLY,
+        "What was withdrawn is in it, or in something that it is built from.",
+        "Build another revision.",
+        OUTPUT,
+    ),
+    "quarantined": Reason(
+        WITHDRAWN,
+        PERMANENTLY,
+        "Its signer, or its run, is said to be compromised.",
+        "Build it again with a signer and a run that nobody doubts; or whoever may quarantine revokes that.",
+        BUILDER,
+    ),
+    "built-from-quarantined": Reason(
+        WITHDRAWN,
+        PERMANENTLY,
+        "The signer, or the run, of something that it is built from is said to be compromised.",
+        "Build that again, and then this; or whoever may quarantine revokes that.",
+        BUILDER,
+    ),
     # forge_vouches_for_the_run
     "platform-run-unseen": Reason(
         FORGE, WAITING, "The forge was not heard yet about how the run ended.", "It is asked at every tick.", NOBODY
@@ -194,10 +224,24 @@ REASONS: dict[str, Reason] = {
         "Make the build reproducible, then build a new revision.",
         OUTPUT,
     ),
+    "digest-disputed": Reason(
+        REBUILD,
+        PERMANENTLY,
+        "Builders once got this and other content from one revision: it stays rejected, whoever builds it again.",
+        "Make the build reproducible, then build a new revision.",
+        OUTPUT,
+    ),
+    "second-opinion": Reason(
+        REBUILD,
+        PERMANENTLY,
+        "The rebuilder built it to speak for other builds of its revision; it is not promoted itself.",
+        "Nothing: those builds are judged on their own.",
+        CATALOGUE,
+    ),
     "second-builder-missing": Reason(
         REBUILD,
         WAITING,
-        "Fewer builders than the catalogue asks for got this content so far.",
+        "Fewer independent builders than the catalogue asks for got this content so far.",
         "Wait for, or start, a build of the same revision on another builder.",
         BUILDER,
     ),
@@ -294,7 +338,7 @@ REASONS: dict[str, Reason] = {
         BUILDER,
     ),
     "older-than-channel": Reason(
-        ORDER, APPROVAL, "A build of newer source is published.", "A person says that going back is wanted.", OUTPUT
+        ORDER, APPROVAL, "A build of newer source is published.", "An approval that accepts it.", OUTPUT
     ),
     # release_authority_holds
     "not-the-authority": Reason(
@@ -308,8 +352,22 @@ REASONS: dict[str, Reason] = {
         AUTHORITY,
         WAITING,
         "A change of authority to it is declared, and not every gate is met.",
-        "Meet each gate and name its evidence under `met_by`.",
+        "Each gate: its validations pass, one of its people signs that it is met, or its document is named.",
+        "whoever can meet the gate, which the message names",
+    ),
+    "canonical-undeclared": Reason(
+        AUTHORITY,
+        TEMPORARILY,
+        "Its product goes out through several outputs, and none is declared the canonical source.",
+        "Name one under `canonical`.",
         "owner of the authority",
+    ),
+    "canonical-unpublished": Reason(
+        AUTHORITY,
+        WAITING,
+        "It is published beside a canonical source, of which no build from this revision is published.",
+        "That one is published.",
+        "owner of the canonical output",
     ),
     # durable_surface_exists
     "no-durable-surface": Reason(
@@ -332,6 +390,29 @@ REASONS: dict[str, Reason] = {
         "Its source is not public and the surface is.",
         "Write down who decided it, and why, under `publication.disclosure`.",
         CATALOGUE,
+    ),
+    # approvals_are_given
+    "approval-missing": Reason(
+        GIVEN,
+        APPROVAL,
+        "Fewer people than the catalogue asks for approved it: unexpired, not revoked, for this digest and surface.",
+        "`flywheel approve`, by people whom the message names.",
+        "the people who may",
+    ),
+    "too-few-may-approve": Reason(
+        GIVEN,
+        APPROVAL,
+        "Fewer people are left who may approve it than must: nobody approves what they triggered.",
+        "Name more people under `publication.approvals.by`, or build it in a run that others start.",
+        CATALOGUE,
+    ),
+    # not_held
+    "held": Reason(
+        HELD,
+        WAITING,
+        "Somebody who may holds this output, its builder, or everything.",
+        "The hold is revoked, or its time is over.",
+        "who holds it",
     ),
     # ownership_is_documented
     "builder-path-unowned": Reason(
@@ -360,7 +441,8 @@ REASONS: dict[str, Reason] = {
 HEAD = """# Reasons
 
 Every reason code that the gate gives. A verdict is named after its worst finding. The codes are
-stable: scripts may compare them.
+stable: scripts may compare them. A rule that passes by an exception of the catalogue keeps the code
+of what is excepted, and its finding names the exception.
 
 | reason | rule | verdict | what it means | what would change it | who acts |
 | --- | --- | --- | --- | --- | --- |

@@ -1,6 +1,6 @@
 """toolchain_bootstrap_was_proven and builder_is_known."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -82,3 +82,10 @@ def test_a_receipt_about_another_type_of_artifact_is_the_wrong_one() -> None:
 def test_a_builder_of_another_type_does_not_make_this() -> None:
     bench = good().with_builder(makes=(ArtifactType.OCI,))
     assert bench.says(KNOWN) == (PERMANENTLY, "builder-does-not-make-this")
+
+
+@pytest.mark.parametrize("at", [STARTED, FINISHED])
+def test_a_bootstrap_at_the_very_start_or_end_of_the_run_is_its_own(at: datetime) -> None:
+    proof = good().run.bootstrap
+    assert proof is not None
+    assert good().with_run(bootstrap=changed(proof, {"finished_at": at})).says(BOOTSTRAP) == (PASSED, "holds")

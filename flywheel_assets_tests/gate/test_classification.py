@@ -1,4 +1,4 @@
-"""source_can_be_reidentified, rebuild_agrees, use_is_intended and output_is_not_transient."""
+"""source_can_be_reidentified, use_is_intended and output_is_not_transient."""
 
 from datetime import timedelta
 
@@ -17,11 +17,9 @@ from flywheel_assets_tests.gate.cases import (
     PERMANENTLY,
     TEMPORARILY,
     WAITING,
-    artifact,
     attested,
     changed,
     good,
-    witness_of,
 )
 
 SOURCE, REBUILD = "source_can_be_reidentified", "rebuild_agrees"
@@ -89,57 +87,6 @@ def test_a_dependency_without_an_authentic_receipt_is_unresolved() -> None:
 def test_a_dependency_by_another_digest_is_unresolved() -> None:
     named = changed(good().run.dependencies[0], {"digest": Sha256.of(b"other")})
     assert good().with_run(dependencies=(named,)).says(SOURCE) == (WAITING, "dependency-unresolved")
-
-
-def test_a_second_builder_that_is_wanted_and_did_not_build_is_missing() -> None:
-    assert good().with_bundle(witnesses=()).says(REBUILD) == (WAITING, "second-builder-missing")
-
-
-def test_an_unsigned_witness_is_no_second_builder() -> None:
-    unsigned = attested(good().bundle.witnesses[0].receipt)
-    assert good().with_bundle(witnesses=(unsigned,)).says(REBUILD) == (WAITING, "second-builder-missing")
-
-
-def test_the_same_builder_twice_is_no_second_builder() -> None:
-    twice = witness_of(good(), b"tool")
-    assert good().with_bundle(witnesses=(twice,)).says(REBUILD) == (WAITING, "second-builder-missing")
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_an_authentic_witness_of_other_content_disagrees(kind: str) -> None:
-    bench = good(kind)
-    other = witness_of(bench, b"other")
-    found = bench.with_bundle(witnesses=(*bench.bundle.witnesses, other))
-    assert found.says(REBUILD) == (PERMANENTLY, "builders-disagree")
-
-
-def test_another_attempt_of_the_same_run_can_disagree_and_is_no_second_opinion() -> None:
-    bench = good()
-    again = changed(bench.run.key, {"attempt": bench.run.key.attempt + 1})
-    same = witness_of(bench, b"tool").receipt
-    retried = attested(changed(same, {"run": changed(bench.run, {"key": again})}), "nixer")
-    alone = bench.with_output(builders_that_must_agree=2).with_bundle(witnesses=(retried,))
-    assert alone.says(REBUILD) == (WAITING, "second-builder-missing")
-    other = attested(changed(retried.receipt, {"artifact": artifact("nix", b"other")}), "nixer")
-    assert bench.with_bundle(witnesses=(*bench.bundle.witnesses, other)).says(REBUILD) == (
-        PERMANENTLY,
-        "builders-disagree",
-    )
-
-
-def test_an_unsigned_witness_of_other_content_does_not_disagree() -> None:
-    bench = good()
-    other = attested(witness_of(bench, b"other").receipt)
-    assert bench.with_bundle(witnesses=(*bench.bundle.witnesses, other)).says(REBUILD) == (PASSED, "holds")
-
-
-def test_a_witness_from_a_dirty_tree_or_of_another_definition_does_not_disagree() -> None:
-    bench = good()
-    other = witness_of(bench, b"other").receipt
-    dirty = changed(other, {"run": changed(other.run, {"source": changed(other.run.source, {"dirty": True})})})
-    different = changed(other, {"run": changed(other.run, {"definition": "another"})})
-    more = (*bench.bundle.witnesses, attested(dirty, "nixer"), attested(different, "nixer"))
-    assert bench.with_bundle(witnesses=more).says(REBUILD) == (PASSED, "holds")
 
 
 @pytest.mark.parametrize(

@@ -172,3 +172,14 @@ def test_a_body_that_the_receipt_does_not_list_is_not_vouched_for(kind: str) -> 
     extra = Reading(member="cas extra", state=ReadState.READ, expected_digest=OTHER, digest=OTHER)
     bench = good(kind).with_readings(*good(kind).readings, extra)
     assert bench.says(CLOSURE) == (PERMANENTLY, "member-not-vouched-for")
+
+
+def test_an_empty_file_that_reads_back_as_something_else_differs() -> None:
+    assert good("bazel").with_reading(2, digest=OTHER).says(BODY) == (PERMANENTLY, "body-differs")
+    more = good("bazel").with_reading(2, state=ReadState.TOO_LARGE, digest="", size=1)
+    assert more.says(BODY) == (PERMANENTLY, "body-differs")
+
+
+def test_a_body_that_is_too_large_at_its_own_size_is_not_said_to_differ() -> None:
+    bench = good().with_reading(0, state=ReadState.TOO_LARGE, digest="", size=good().readings[0].size)
+    assert bench.says(BODY) == (PERMANENTLY, "body-too-large")

@@ -178,8 +178,9 @@ def test_a_bootstrap_that_failed_in_the_forges_eyes_is_unproven_whatever_the_job
         (job(INSTALLS.model_copy(update={"number": 9}), BUILDS),),
         (job(INSTALLS.model_copy(update={"ending": Ending.SKIPPED}), BUILDS),),
         (job(BUILDS), job(INSTALLS, label="docker")),
+        (job(INSTALLS.model_copy(update={"number": BUILDS.number}), BUILDS),),
     ],
-    ids=["none", "not in every job of the lane", "after the build", "skipped", "on another lane"],
+    ids=["none", "not in every job of the lane", "after the build", "skipped", "on another lane", "at once"],
 )
 def test_a_bootstrap_must_end_well_before_the_build_in_every_job_of_the_lane(jobs: tuple[RunJob, ...]) -> None:
     bench = with_forge(untrusted(), record(jobs=jobs))

@@ -35,7 +35,7 @@ FORK = Trigger(event=TriggerEvent.PUSH, actor="someone", from_fork=True)
 FAILED, STRANGER = ValidationResult.FAILED, Signatures(unknown=("f" * 64,))
 
 
-def _test(bench: Bench, result: ValidationResult, name: str, *keys: str) -> Bench:
+def with_test(bench: Bench, result: ValidationResult, name: str, *keys: str) -> Bench:
     test = attested_test(bench.receipt.artifact.digest, name, result, Signatures(keys=keys))
     return bench.with_bundle(tests=(*bench.bundle.tests, test))
 
@@ -71,8 +71,8 @@ def _bad_after(bench: Bench, **change: object) -> Bench:
 
 
 AGAINST: dict[str, Change] = {
-    "a failing test by the platform": lambda b: _test(b, FAILED, "scan", "platform"),
-    "a failing test by the builder": lambda b: _test(b, FAILED, "smoke", b.builder),
+    "a failing test by the platform": lambda b: with_test(b, FAILED, "scan", "platform"),
+    "a failing test by the builder": lambda b: with_test(b, FAILED, "smoke", b.builder),
     "a body that differs, seen before": lambda b: _bad_before(b, digest=OTHER),
     "a body that differs, seen last": lambda b: _bad_after(b, digest=OTHER),
     "a body of another size": lambda b: _bad_before(b, size=7_777),
@@ -214,7 +214,7 @@ def test_each_single_fault_is_enough_to_reject(kind: str, broken: str) -> None:
     assert not BREAKS[broken](good(kind)).passes
 
 
-def _claims_but(claim: Claim) -> Change:
+def claims_but(claim: Claim) -> Change:
     return lambda b: b.with_builder(trusted_claims=tuple(c for c in Claim if c is not claim))
 
 
@@ -240,8 +240,8 @@ REQUIRED: list[tuple[str, str, Change]] = [
     # The fourth reading of an image is a layer, and the first of Bazel the action's own entry: see the report.
     *(("oci", f"reading {number}", _reading(number)) for number in range(3)),
     *(("bazel", f"reading {number}", _reading(number)) for number in (1, 2)),
-    *(("nix", f"claim {claim}", _claims_but(claim)) for claim in Claim),
-    *((kind, f"claim {c}", _claims_but(c)) for kind in ("oci", "bazel") for c in Claim if c is not Claim.BOOTSTRAP),
+    *(("nix", f"claim {claim}", claims_but(claim)) for claim in Claim),
+    *((kind, f"claim {c}", claims_but(c)) for kind in ("oci", "bazel") for c in Claim if c is not Claim.BOOTSTRAP),
     *(("nix", f"key {name}", _without_key(name)) for name in ("nixer", "nixer-two", "platform")),
     *((kind, f"key {name}", _without_key(name)) for kind in ("oci", "bazel") for name in ("docker", "platform")),
     *((kind, "builder", lambda b: b.without_entry("builders", b.builder)) for kind in KINDS),

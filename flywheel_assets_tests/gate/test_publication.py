@@ -1,10 +1,10 @@
-"""source_order_is_kept, release_authority_holds and durable_surface_exists."""
+"""source_order_is_kept and durable_surface_exists."""
 
 from datetime import datetime, timedelta
 
 import pytest
 
-from flywheel_assets.catalog.models import AuthorityChange, AuthorityGate, Product, Repository, Visibility
+from flywheel_assets.catalog.models import Repository, Visibility
 from flywheel_assets.domain.digests import GitRevision
 from flywheel_assets.domain.evidence import ChannelHead, Signatures
 from flywheel_assets_tests.gate.cases import (
@@ -21,7 +21,7 @@ from flywheel_assets_tests.gate.cases import (
     good,
 )
 
-ORDER, AUTHORITY, SURFACE = "source_order_is_kept", "release_authority_holds", "durable_surface_exists"
+ORDER, SURFACE = "source_order_is_kept", "durable_surface_exists"
 COMMITTED = STARTED - timedelta(days=1)
 
 
@@ -32,7 +32,7 @@ def after(bench: Bench, committed_at: datetime | None, revision: str = "b" * 40)
 
 
 @pytest.mark.parametrize("kind", ["nix", "oci"])
-@pytest.mark.parametrize("rule", [ORDER, AUTHORITY, SURFACE])
+@pytest.mark.parametrize("rule", [ORDER, SURFACE])
 def test_a_good_build_may_go_to_its_surface(kind: str, rule: str) -> None:
     assert good(kind).says(rule) == (PASSED, "holds")
 
@@ -57,36 +57,6 @@ def test_the_same_revision_again_keeps_the_order() -> None:
 def test_an_order_is_unknown_when_either_side_does_not_say_when_it_was_committed() -> None:
     assert after(good(), None).says(ORDER) == (CANNOT, "order-unknown")
     assert after(good().with_source(committed_at=None), COMMITTED).says(ORDER) == (CANNOT, "order-unknown")
-
-
-def competing(change: AuthorityChange | None) -> Bench:
-    """The tool, of a product whose authority is the image."""
-    product = Product(authority="image", statement="Image path only.", change=change)
-    return good().with_part("products", {"tool": product})
-
-
-def test_an_output_of_no_product_competes_with_nothing() -> None:
-    assert good().with_output(product=None).says(AUTHORITY) == (PASSED, "holds")
-
-
-def test_an_output_beside_the_declared_authority_is_not_the_authority() -> None:
-    assert competing(None).says(AUTHORITY) == (PERMANENTLY, "not-the-authority")
-
-
-def test_a_change_of_authority_to_another_output_helps_nothing() -> None:
-    change = AuthorityChange(to="library", gates=(AuthorityGate(condition="decided", met_by="a note"),))
-    assert competing(change).says(AUTHORITY) == (PERMANENTLY, "not-the-authority")
-
-
-def test_a_change_of_authority_waits_for_each_of_its_gates() -> None:
-    met, unmet = AuthorityGate(condition="documented", met_by="a note"), AuthorityGate(condition="decided")
-    change = AuthorityChange(to="tool", gates=(met, unmet))
-    assert competing(change).says(AUTHORITY) == (WAITING, "authority-gates-unmet")
-
-
-def test_a_change_of_authority_with_every_gate_met_holds() -> None:
-    change = AuthorityChange(to="tool", gates=(AuthorityGate(condition="decided", met_by="a note"),))
-    assert competing(change).says(AUTHORITY) == (PASSED, "holds")
 
 
 def test_an_output_without_publication_has_no_durable_surface() -> None:

@@ -35,6 +35,7 @@ class Codes(ast.NodeVisitor):
             for target in node.targets
             if isinstance(target, ast.Name) and getattr(node.value.func, "id", "") == "Answer"
         } | {"answer"}
+        self.tree = tree
         self.function: ast.FunctionDef | None = None
         self.visit(tree)
 
@@ -64,7 +65,7 @@ class Codes(ast.NodeVisitor):
     def reason(self, node: ast.expr) -> None:
         """The codes that an expression can be; whatever this cannot tell is unclear, and fails the test."""
         if isinstance(node, ast.Name):
-            for assigned in assignments(self.function, node.id):
+            for assigned in assignments(self.function, node.id) or assignments(self.tree, node.id):
                 self.reason(assigned)
             return
         if ast.unparse(node) == "output.role.value":
@@ -89,10 +90,10 @@ def returned(node: ast.FunctionDef) -> Iterator[ast.expr]:
     return (item.value for item in ast.walk(node) if isinstance(item, ast.Return) and item.value is not None)
 
 
-def assignments(function: ast.FunctionDef | None, name: str) -> list[ast.expr]:
-    """What is assigned to a name in a function, through tuples too."""
+def assignments(where: ast.FunctionDef | ast.Module | None, name: str) -> list[ast.expr]:
+    """What is assigned to a name in a function or a module, through tuples too."""
     found = []
-    for node in ast.walk(function) if function else ():
+    for node in ast.walk(where) if where else ():
         if isinstance(node, ast.Assign):
             targets = {part.id for target in node.targets for part in ast.walk(target) if isinstance(part, ast.Name)}
             found += [node.value] if name in targets else []

@@ -7,6 +7,7 @@ import pytest
 from flywheel_assets.catalog.models import ArtifactType, Audience, Claim
 from flywheel_assets.domain.artifacts import OciImage
 from flywheel_assets.domain.builds import Validation, ValidationResult
+from flywheel_assets.domain.decisions import Act
 from flywheel_assets.domain.digests import Sha256
 from flywheel_assets.domain.evidence import Origin, Signatures
 from flywheel_assets_tests.gate.cases import (
@@ -21,6 +22,7 @@ from flywheel_assets_tests.gate.cases import (
     attested_test,
     good,
 )
+from flywheel_assets_tests.gate.decided import after, decided
 
 RULE = "validation_is_green"
 FAILED = (PERMANENTLY, "validation-failed")
@@ -135,3 +137,23 @@ def test_a_failure_of_one_platform_is_a_failure_of_the_image() -> None:
     assert isinstance(image, OciImage)
     platform = next(iter(image.platforms.values()))
     assert with_test(bench, "smoke test", BAD, "docker", subject=platform).says(RULE) == FAILED
+
+
+def test_a_pass_of_one_platform_is_no_pass_of_the_image() -> None:
+    bench = good("oci").with_bundle(tests=())
+    made = bench.receipt.artifact
+    assert isinstance(made, OciImage)
+    platform = Sha256(str(next(iter(made.platforms.values()))))
+    assert with_test(bench, "smoke", OK, "platform", subject=platform).says(RULE) == (WAITING, "validation-missing")
+    assert with_test(bench, "smoke", OK, "platform").says(RULE) == (PASSED, "holds")
+
+
+def test_a_test_result_by_the_jobs_own_key_counts_where_its_claim_is_trusted() -> None:
+    bench = with_test(good("oci").with_bundle(tests=()), "smoke", OK, "docker")
+    assert bench.says(RULE) == (PASSED, "holds")
+
+
+def test_a_signer_in_quarantine_is_heard_of_failures_and_of_nothing_else() -> None:
+    said = decided(Act.QUARANTINE, "alice", key="platform")
+    assert after(with_test(good("oci"), "smoke", BAD, "platform"), said).says(RULE) == FAILED
+    assert after(good("oci"), said).says(RULE) == (WAITING, "validation-missing")

@@ -1,6 +1,6 @@
 """Large outputs take turns in bounded ticks: new builds first, each of the others in its turn, nothing passed over."""
 
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import dagster as dg
@@ -9,6 +9,7 @@ import pytest
 from flywheel_assets.orchestration import wanted as wants
 from flywheel_assets.orchestration.keys import RANGE_TAG
 from flywheel_assets.orchestration.sensors import pick_up_builds, reconcile_daily
+from flywheel_assets.orchestration.shown import Shown
 from flywheel_assets.orchestration.wanted import Place, wanted
 from flywheel_assets_tests.orchestration.bench import VALIDATED, Bench, bench, deliver, key
 from flywheel_assets_tests.orchestration.conftest import TIDE_CLOCKS
@@ -21,12 +22,16 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wants, "CHECKED_A_TICK", 3)
 
 
+def looked_at(number: int, until: datetime | None = None) -> list[Shown]:
+    return [Shown(shown="basis", current="basis", until=until)] * number
+
+
 def rounds(place: Place, *, is_quiet: bool = True) -> list[list[str]]:
     """The turns of a round, until nothing is left or as many as three rounds would take."""
     turns: list[list[str]] = []
     while place.left != 0 and len(turns) < 9:
         turns.append(place.window(KEYS))
-        place = Place.read(str(place.after(len(turns[-1]), len(KEYS), is_quiet=is_quiet)), "state", None)
+        place = Place.read(str(place.after(looked_at(len(turns[-1])), len(KEYS), is_quiet=is_quiet)), "state", None)
     return turns
 
 
@@ -46,11 +51,21 @@ def test_a_round_with_something_to_do_goes_on_for_ever() -> None:
 
 
 def test_new_evidence_begins_a_round_where_the_last_one_was() -> None:
-    place = Place("state").after(3, 7, is_quiet=True)
+    place = Place("state").after(looked_at(3), 7, is_quiet=True)
     assert (place.next, place.left) == (3, 4)
     anew = Place.read(str(place), "newer", None)
     assert (anew.state, anew.next, anew.left) == ("newer", 3, None)
     assert Place.read(str(place), "state", None) == place
+
+
+def test_a_round_remembers_the_first_moment_of_all_whose_turn_it_was() -> None:
+    first, later = datetime(2026, 11, 25, tzinfo=UTC), datetime(2026, 11, 26, tzinfo=UTC)
+    place = Place.read("", "state", None)
+    for until in (later, first, None):
+        place = place.after(looked_at(2, until), 6, is_quiet=True)
+        place = Place.read(str(place), "state", None)
+    assert (place.left, place.settled) == (0, f"state~{first.isoformat()}")
+    assert Place.read(str(place), "newer", None).until == ""
 
 
 @pytest.mark.parametrize("text", ["", "x", "@", "state@+", "state@x+y", "state@-1+-2", "state@99+3"])
@@ -60,7 +75,7 @@ def test_a_place_that_is_none_is_a_fresh_start(text: str) -> None:
 
 
 def test_a_reconciliation_is_its_own_round_and_evidence_does_not_begin_it_anew() -> None:
-    place = Place.read("", "state", date(2026, 11, 25)).after(3, 7, is_quiet=True)
+    place = Place.read("", "state", date(2026, 11, 25)).after(looked_at(3), 7, is_quiet=True)
     assert Place.read(str(place), "newer", date(2026, 11, 25)) == place
 
 

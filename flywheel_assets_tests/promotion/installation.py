@@ -69,7 +69,7 @@ class Installation:
             key_file(self.home / "keys/verifier.pem"),
             SignatureVerifier(),
         )
-        return replace(flywheel, evidence=store, opened={}, seen=set())
+        return replace(flywheel, evidence=store, opened={}, seen=set(), standing={})
 
     def copy(self, target: Path) -> "Installation":
         shutil.copytree(self.home, target)
@@ -146,12 +146,15 @@ class Memory:
 
     def but(self, **changes: Any) -> Flywheel:
         """The same with other parts, as a new process that remembers nothing."""
-        return replace(self.flywheel, **{"opened": {}, "seen": set(), "sources": {}, **changes})
+        return replace(
+            self.flywheel, **{"opened": {}, "seen": set(), "sources": {}, "digests": {}, "standing": {}, **changes}
+        )
 
 
 def in_memory(*documents: str, catalogue: Catalogue | None = None) -> Memory:
     """The sample's catalogue, and those of its documents whose names begin so; all without names."""
-    evidence, inbox, clock = FakeEvidence(), FakeInbox(), FakeClock()
+    inbox, clock = FakeInbox(), FakeClock()
+    evidence = FakeEvidence(clock=clock)
     for path in sorted((SAMPLE / "inbox").glob("*.json")):
         if not documents or path.name.startswith(documents):
             inbox.documents[path.name] = path.read_bytes()

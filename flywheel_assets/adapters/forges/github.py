@@ -72,6 +72,7 @@ class _Job(BaseModel):
     conclusion: str | None = None
     started_at: AwareDatetime | None = None
     completed_at: AwareDatetime | None = None
+    runner_name: str | None = None
     steps: tuple[_Step, ...] | None = ()
 
 
@@ -210,6 +211,7 @@ def _job(job: _Job) -> RunJob:
         name=line(job.name),
         labels=tuple(line(label).lower() for label in job.labels),
         ending=_ending(job.conclusion),
+        runner=line(job.runner_name or ""),
         started_at=job.started_at,
         finished_at=job.completed_at,
         steps=tuple(

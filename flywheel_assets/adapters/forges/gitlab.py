@@ -58,12 +58,17 @@ class _File(BaseModel):
     size: int | None = 0
 
 
+class _Runner(BaseModel):
+    id: int
+
+
 class _Job(BaseModel):
     id: int
     name: str
     status: str
     tag_list: tuple[str, ...] = ()
     user: _Person | None = None
+    runner: _Runner | None = None
     started_at: AwareDatetime | None = None
     finished_at: AwareDatetime | None = None
     artifacts_file: _File | None = None
@@ -169,6 +174,7 @@ def _job(job: _Job) -> RunJob:
         name=name,
         labels=tuple(line(tag).lower() for tag in job.tag_list),
         ending=ending,
+        runner=str(job.runner.id) if job.runner else "",
         started_at=job.started_at,
         finished_at=job.finished_at,
         steps=(step,),

@@ -94,6 +94,18 @@ class Bucket:
         with self._asking(name, writes=True):
             obstore.put(self._store, name, chunks, chunk_size=_PART, max_concurrency=_PARTS_AT_ONCE)
 
+    def remove(self, name: str) -> bool:
+        """Delete the object. In a bucket with versions an older one stays, for its owner alone."""
+        import obstore
+
+        try:
+            self._head(name)
+        except AbsentError:
+            return False
+        with self._asking(name, writes=True):
+            obstore.delete(self._store, name)
+        return True
+
     def _head(self, name: str) -> int:
         import obstore
 

@@ -53,6 +53,15 @@ def read_path_info(answer: bytes) -> NixClosure:
         raise InvalidInputError(_DOCUMENT, "JSON", problem, _REMEDY) from error
 
 
+def built_here(answer: bytes) -> frozenset[str]:
+    """Of the paths in such an answer those that the store built itself; InvalidInputError as ``read_path_info``."""
+    try:
+        return frozenset(path for path, info in _by_path(json.loads(answer)).items() if info.get("ultimate") is True)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        problem = f"is in no shape that is known here: {type(error).__name__}: {error}"
+        raise InvalidInputError(_DOCUMENT, "JSON", problem, _REMEDY) from error
+
+
 def _installable(text: str) -> str:
     if not text or text.startswith("-") or not text.isprintable():
         raise UsageError(f"{printable(text)!r} is neither a store path nor a link to one.")

@@ -71,6 +71,10 @@ class DurableFiles(CacheFiles, Protocol):
         """
         ...
 
+    def remove(self, name: str) -> bool:
+        """Take the file ``name`` away, durably; whether there was one."""
+        ...
+
     def settle(self) -> None:
         """See to it that what was written so far outlives a power cut."""
         ...

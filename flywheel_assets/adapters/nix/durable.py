@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from flywheel_assets.adapters.nix.folder import CacheFolder
-from flywheel_assets.adapters.writing import draft, publishing, write_atomically
+from flywheel_assets.adapters.writing import draft, publishing, sync_folder, write_atomically
 from flywheel_assets.domain.errors import PublicationError
 
 _DRAFT = ".tmp-"
@@ -55,6 +55,17 @@ class DurableFolder(CacheFolder):
             for chunk in chunks:
                 drafted.write(chunk)
             drafted.keep(self.path / name, synced=False)
+
+    def remove(self, name: str) -> bool:
+        """Unlink the file; not even a power cut brings it back."""
+        path = self.path / name
+        with publishing(path):
+            try:
+                path.unlink()
+            except FileNotFoundError:
+                return False
+            sync_folder(path.parent)
+        return True
 
     def settle(self) -> None:
         """Sync all of the file system: what other processes wrote there before they died is settled too."""

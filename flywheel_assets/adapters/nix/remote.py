@@ -31,6 +31,7 @@ from flywheel_assets.domain.limits import DEFAULT_LIMITS, Limits
 
 _NEARBY_SECONDS = 0.005
 _WRITTEN = {HTTPStatus.OK, HTTPStatus.CREATED, HTTPStatus.ACCEPTED, HTTPStatus.NO_CONTENT}
+_GONE = {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}
 _TAKEN = {HTTPStatus.PRECONDITION_FAILED, HTTPStatus.CONFLICT}
 
 
@@ -130,6 +131,20 @@ class RemoteDurable(RemoteFiles):
             self._demand_written(response, name)
         if (found := self.size(name)) != size:
             raise PublicationError(f"{self.place}/{name} has {found:,} bytes on the server, and {size:,} were sent.")
+
+    def remove(self, name: str) -> bool:
+        """DELETE the file, and look that it is gone."""
+        if not self._is_there(name):
+            return False
+        patiently(partial(self._delete, name))
+        if self._is_there(name):
+            raise PublicationError(f"{self.place}/{name} is still served after the server took its DELETE.")
+        return True
+
+    def _delete(self, name: str) -> None:
+        with self.client.request("DELETE", name) as response:
+            if response.status not in {*_WRITTEN, *_GONE}:
+                raise refusal(response, f"removing {name}", "Let the server take DELETE from this credential.")
 
     def _is_there(self, name: str) -> bool:
         try:

@@ -1,5 +1,6 @@
 """The narinfos of a durable cache, held against what each path must be, and written signed by the release key."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from flywheel_assets.adapters.nix.bodies import read_body
@@ -74,6 +75,31 @@ class Shelf:
         if copied is None:
             raise PublicationError(f"The NAR of {expected.path} is not on the surface: copy it first.")
         self._files.put(name, self._signed(expected, copied, deriver, there.sigs if there else ()))
+
+    def needed(self, roots: Iterable[str]) -> frozenset[str]:
+        """The store paths that consumers of these need: all that the narinfos here refer to, and what refers to that.
+
+        Raises ReadError or InvalidInputError: what cannot be read may refer to anything.
+        """
+        found: set[str] = set()
+        waiting = set(roots)
+        while waiting:
+            path = waiting.pop()
+            try:
+                references = self.narinfo(path).references
+            except AbsentError:
+                continue  # nobody can fetch it from here
+            found.add(path)
+            waiting |= set(references) - found
+        return frozenset(found)
+
+    def remove(self, expected: Expected) -> bool:
+        """Take the narinfo of a path away that is this very content; whether it did. Raises as ``narinfo``."""
+        try:
+            info = self.narinfo(expected.path)
+        except AbsentError:
+            return False
+        return info.nar_hash == expected.nar_hash and self._files.remove(narinfo_name(expected.path))
 
     def _read(self, info: NarInfo, expected: Expected) -> NarInfo:
         """``info``, whose file was read and is the NAR of ``expected``; PublicationError when it is not."""

@@ -5,7 +5,7 @@ of their file, proofs in ``attestations``. Each step looks at what is there and 
 interrupted anywhere and run again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from flywheel_assets.adapters.nix.cache_files import CACHE_INFO, CacheFiles, Dur
 from flywheel_assets.adapters.nix.closure import (
     Expected,
     in_reference_order,
+    members,
     nix_closure,
     reference_graph,
     vouched,
@@ -32,8 +33,9 @@ from flywheel_assets.domain.artifacts import Artifact
 from flywheel_assets.domain.errors import AbsentError, InvalidInputError, LimitExceededError, PublicationError
 from flywheel_assets.domain.inspections import Reading
 from flywheel_assets.domain.limits import DEFAULT_LIMITS, Limits
-from flywheel_assets.domain.names import store_path_hash
+from flywheel_assets.domain.names import STORE_PATH, store_path_hash
 from flywheel_assets.domain.publications import Attached, Plan, Proof, Release
+from flywheel_assets.domain.withdrawals import Unpublished
 from flywheel_assets.ports import Progress
 
 _CACHE_INFO_TEXT = b"StoreDir: /nix/store\nWantMassQuery: 1\nPriority: 30\n"
@@ -161,6 +163,24 @@ class NixCacheSurface:
         """What lies beside the artifact. Raises ReadError or InvalidInputError."""
         return attestations(self._reader, nix_closure(release.artifact).root, self._limits)
 
+    def withdraw(self, release: Release, mark: Proof, others: Collection[str]) -> Unpublished:
+        """``mark`` takes the place of the summary; then the narinfos that no other closure needs go, the root's first.
+
+        So nothing that is visible ever refers to what is gone. NARs stay: nobody finds them by name, and another path
+        may have the same. The paths are those of the receipt; what an upstream vouched for is the upstream's.
+        """
+        closure = nix_closure(release.artifact)
+        folder = f"{ATTESTATIONS}/{store_path_hash(closure.root)}"
+        needed = self._shelf.needed(_roots(others))
+        listed = members(closure)
+        order = [path for path in reference_graph(listed).static_order() if path in listed]
+        self._target.prepare(ATTESTATIONS, folder)
+        self._target.put(f"{folder}/{proof_name(mark.name, mark.form)}", mark.envelope)
+        self._target.settle()
+        removed = [path for path in reversed(order) if path not in needed and self._shelf.remove(listed[path])]
+        kept = [f"{closure.root} is needed by something else that is published here"] * (closure.root in needed)
+        return Unpublished(removed=tuple(removed), remaining=tuple(kept))
+
     @property
     def _threads(self) -> int:
         return max(self._target.threads, self._source.threads)
@@ -210,3 +230,11 @@ class NixCacheSurface:
             return self._target.read(name, len(data)) == data
         except LimitExceededError:
             return False
+
+
+def _roots(references: Collection[str]) -> Iterator[str]:
+    """The store paths of references, wherever these lead: a cache may have moved, or have more than one address."""
+    for reference in references:
+        root = reference.rpartition("#")[2]
+        if STORE_PATH.fullmatch(root):
+            yield root

@@ -176,6 +176,16 @@ class OciLayout:
         with self.locked("index"):
             self._rename(wanted, moving, keep_replaced=keep_replaced)
 
+    def remove_tag(self, name: str, digest: Sha256) -> str:
+        """Take the name off in index.json; what it named stays listed without it, for who pulls by digest."""
+        with self.locked("index"):
+            index = self.index()
+            found = layout_index.named(index, name, self.place)
+            if found is not None and str(found.digest) == str(digest):
+                unnamed = layout_index.without_name(index, name)
+                writing.replace(self.path, "index.json", layout_index.layout_index_bytes(unnamed))
+        return ""
+
     def list_referrers(self, subject: Descriptor, entries: Sequence[Descriptor]) -> None:
         """Under the fallback tag, keeping what others listed there whose manifest is still there."""
         digest = ManifestDigest(subject["digest"])

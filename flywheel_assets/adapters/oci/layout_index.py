@@ -65,6 +65,12 @@ def with_names(index: JsonObject, wanted: Mapping[str, Mapping[str, Any]], *, ke
     return {**index, "manifests": [*kept, *added]}
 
 
+def without_name(index: JsonObject, name: str) -> JsonObject:
+    """``index`` in which nothing carries ``name``; what carried it stays listed."""
+    entries = [_without_name(entry) if _name_of(entry) == name else entry for entry in index["manifests"]]
+    return {**index, "manifests": [entry for n, entry in enumerate(entries) if entry not in entries[:n]]}
+
+
 def _name_of(entry: Mapping[str, Any]) -> str | None:
     annotations = entry.get("annotations")
     name = annotations.get(REF_NAME) if isinstance(annotations, dict) else None

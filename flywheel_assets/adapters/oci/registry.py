@@ -32,6 +32,7 @@ from flywheel_assets.domain.errors import (
     FlywheelError,
     InvalidInputError,
     PublicationError,
+    UnauthorisedError,
     UnreadableError,
 )
 from flywheel_assets.domain.limits import DEFAULT_LIMITS, KIB, MIB, Limits
@@ -83,6 +84,7 @@ class RegistryRepository:
         self._root = f"/v2/{name}"
         self._pull = (scope(name, "pull"),)
         self._push = (scope(name, "pull", "push"),)
+        self._delete = (scope(name, "pull", "delete"),)
 
     @property
     def place(self) -> str:
@@ -243,6 +245,28 @@ class RegistryRepository:
             there, digest = found[name], str(descriptor["digest"])
             if there is None or str(there.digest) != digest:
                 self.put(name, stored[digest], descriptor["mediaType"])
+
+    def remove_tag(self, name: str, digest: Sha256) -> str:
+        """DELETE by the tag (distribution-spec 1.1, "Deleting tags"), which many registries refuse.
+
+        Never by the digest: others may refer to that, and the mark needs it. Somebody who moves the tag within the
+        moment between the look and the DELETE loses it; a registry has no condition for that.
+        """
+        found = self.tag(name)
+        if found is None or str(found.digest) != str(digest):
+            return ""
+        target = f"{self._root}/manifests/{name}"
+        with self.registry.access.request("DELETE", target, self._delete, headers={}) as response:
+            if response.status in {HTTPStatus.BAD_REQUEST, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED}:
+                return f"the tag {name}: {self.place} lets nobody delete tags ({response.status})"
+            if response.status not in {HTTPStatus.ACCEPTED, HTTPStatus.OK, HTTPStatus.NO_CONTENT, HTTPStatus.NOT_FOUND}:
+                error = refusal(response, f"deleting the tag {name}", "Give this surface a credential that may delete.")
+                if isinstance(error, UnauthorisedError):
+                    return f"the tag {name}: {error}"
+                raise error
+        there = self.tag(name)
+        is_gone = there is None or str(there.digest) != str(digest)
+        return "" if is_gone else f"the tag {name}: {self.place} took the DELETE and still serves it"
 
     def list_referrers(self, subject: Descriptor, entries: Sequence[Descriptor]) -> None:
         """Wait until the registry lists them, or list them under the fallback tag."""

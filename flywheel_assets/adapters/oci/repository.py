@@ -91,6 +91,13 @@ class Repository(Protocol):
         """
         ...
 
+    def remove_tag(self, name: str, digest: Sha256) -> str:
+        """Take a tag away that points to ``digest``; one that points elsewhere, or is gone, is left alone.
+
+        Returns why it stays, as a sentence; empty when it points there no more.
+        """
+        ...
+
     def locked(self, name: str) -> AbstractContextManager[None]:
         """Hold a name against other writers of this project, as far as that reaches.
 

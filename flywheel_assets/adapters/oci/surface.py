@@ -4,7 +4,7 @@ Blobs and manifests lie under their digests before any tag names them; the tags 
 repeat, and what a crash leaves behind is either whole or unnamed.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
 
@@ -32,6 +32,7 @@ from flywheel_assets.domain.errors import (
 from flywheel_assets.domain.inspections import Reading, ReadState
 from flywheel_assets.domain.limits import DEFAULT_LIMITS, Limits
 from flywheel_assets.domain.publications import Attached, Plan, Proof, Release
+from flywheel_assets.domain.withdrawals import Unpublished
 from flywheel_assets.ports import Progress
 
 Find = Callable[[str], Repository]
@@ -146,6 +147,21 @@ class OciSurface:
         except InvalidInputError as error:
             raise ReadBackError(f"The proofs of {image.manifest} cannot be found. {error}") from error
         return tuple(item.attached for item in found if item.attached is not None)
+
+    def withdraw(self, release: Release, mark: Proof, others: Collection[str]) -> Unpublished:
+        """``mark`` becomes a referrer and one of cosign's attestations; then the tags that name the image go.
+
+        The manifest stays under its digest, where the mark says what it is: indexes of others may list it.
+        """
+        del others  # a tag is one release's, and nothing that images share is touched
+        image, target = self._place(release, self._target)
+        with _refusals():
+            attaching.attach(target, self._subject(image, target), [mark], self._limits)
+            tagged = [tag for tag in release.tags if (at := _tag(target, tag)) and at.digest == image.manifest]
+            refusals = [target.remove_tag(tag, image.manifest) for tag in tagged]
+        still = tuple(why for why in refusals if why)
+        gone = tuple(f"tag {tag}" for tag, why in zip(tagged, refusals, strict=True) if not why)
+        return Unpublished(removed=gone, remaining=still)
 
     def _lacking(
         self, image: OciImage, consumer: Repository, proofs_: Sequence[Proof], found: Sequence[Reading]

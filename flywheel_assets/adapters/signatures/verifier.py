@@ -51,6 +51,10 @@ class SignatureVerifier:
             found = read_keyless(found, attached.annotations, document, self._limits) or found
         return self._check(found, document, trusted)
 
+    def under(self, trust_root: str | None) -> "SignatureVerifier":
+        """The same with another trust root."""
+        return self if trust_root == self._trust_root else SignatureVerifier(trust_root, self._limits)
+
     def _open(self, data: bytes, document: str) -> Signed | Bundle:
         parsed = parse_json(data, document, max_bytes=self._limits.signed_bytes, limits=self._limits)
         if is_bundle(parsed):
