@@ -92,7 +92,7 @@ def _demand_unmarked(summaries: list[tuple[Attached, ReadSummary]], reference: s
     for _, summary in summaries:
         if summary.result == "FAILED":
             raise ReadBackError(
-                f"{reference} is withdrawn: the publisher's summary of {summary.verified_at} says FAILED. Do not use it."
+                f"{reference} is withdrawn: the publisher's summary of {summary.verified_at} says FAILED."
             )
 
 

@@ -68,6 +68,11 @@ class Public:
         """Whether it is withdrawn and nothing was done about it on its surface."""
         return self.decision is not None and self.withdrawal is None
 
+    @property
+    def is_only_marked(self) -> bool:
+        """Whether its surface kept it when it was withdrawn."""
+        return self.withdrawal is not None and self.withdrawal.mark is not None and bool(self.withdrawal.yanked_by)
+
 
 def all_public(flywheel: Flywheel) -> list[Public]:
     """Every artifact that was ever published, by output and in the order of publication. Raises EvidenceError."""
@@ -103,9 +108,13 @@ def quarantined(flywheel: Flywheel) -> list[Public]:
 
 
 def carry_out(flywheel: Flywheel) -> list[Withdrawal]:
-    """Take off their surfaces all that is withdrawn and still there; the records. Raises what a surface raises."""
+    """Take off their surfaces all that is withdrawn and still there; the new records. Raises what a surface raises.
+
+    What was only marked is tried again: somebody may have yanked it, or what needed it may be gone.
+    """
     found = all_public(flywheel)
-    done = [_carry_out(flywheel, each, found) for each in found if each.is_due]
+    tried = [_carry_out(flywheel, each, found) for each in found if each.is_due or each.is_only_marked]
+    done = [withdrawal for withdrawal in tried if withdrawal is not None]
     for each in done:
         judge(flywheel, each.output, each.build)
     return done
@@ -125,8 +134,8 @@ def _standing(flywheel: Flywheel, publication: Publication, withdrawal: Withdraw
     return Public(publication, doubt, decision, withdrawal)
 
 
-def _carry_out(flywheel: Flywheel, public: Public, all_found: list[Public]) -> Withdrawal:
-    """One of them. While the claim is held nobody publishes to this channel."""
+def _carry_out(flywheel: Flywheel, public: Public, all_found: list[Public]) -> Withdrawal | None:
+    """One of them; None when nothing came of it that is not on record. While the claim is held nobody publishes here."""
     publication, decision = public.publication, public.decision
     if decision is None:
         raise UsageError(f"Nobody withdrew {publication.reference}.")
@@ -139,6 +148,8 @@ def _carry_out(flywheel: Flywheel, public: Public, all_found: list[Public]) -> W
             # What is withdrawn itself keeps nothing alive, whether it is off its surface yet or not.
             others = {each.publication.reference for each in all_found if each.is_public and each.decision is None}
             gone = surface.withdraw(_release(flywheel.catalogue, publication, artifact), mark, others)
+        if public.withdrawal is not None and public.withdrawal.unpublished.remaining == gone.remaining:
+            return None
         owner = flywheel.catalogue.surfaces.get(publication.surface)
         who = person(flywheel.catalogue, owner.owner) if owner else publication.ownership.publication_path_owner
         withdrawal = Withdrawal(

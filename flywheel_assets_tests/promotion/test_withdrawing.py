@@ -120,6 +120,11 @@ def test_where_nothing_may_be_deleted_it_is_marked_and_says_who_yanks() -> None:
     assert done.mark
     assert done.yanked_by
     assert f"{done.yanked_by} must yank it" in next(told([done]))
+    assert carry_out(memory.flywheel) == [], "it is tried again, and nothing new came of that"
+    memory.surfaces["durable-nix"].names.clear()
+    (yanked,) = carry_out(memory.flywheel)
+    assert yanked.yanked_by == "", "somebody yanked it: that is seen and recorded"
+    assert carry_out(memory.flywheel) == []
 
 
 def test_what_a_workflow_publishes_is_recorded_with_who_yanks_it_and_not_touched(tmp_path: Path) -> None:
@@ -194,7 +199,7 @@ def test_on_a_real_surface_consumers_find_it_no_more_and_verify_refuses_what_is_
     reference = publication.reference.replace(str(published().home), str(tmp_path / "home"))
     surface, verifier = published_reader(reference, (), None)
     key = flywheel.release_signer.public_key
-    assert verify_reference(surface, verifier, key, reference, silent)
+    verify_reference(surface, verifier, key, reference, silent)
     withdraw(flywheel, output)
     (done,) = carry_out(flywheel)
     assert done.unpublished.removed
