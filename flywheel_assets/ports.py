@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Protocol
 
 from flywheel_assets.domain.artifacts import Artifact
-from flywheel_assets.domain.digests import EvidenceDigest
+from flywheel_assets.domain.digests import EvidenceDigest, GitRevision
 from flywheel_assets.domain.dispatches import FlakeVersion, WorkflowRun
 from flywheel_assets.domain.evidence import Origin
 from flywheel_assets.domain.inspections import Reading
@@ -180,6 +180,14 @@ class PublishedReader(Protocol):
 
     def identity(self) -> str:
         """What the reference resolves to: a Nix store path, or the SHA-256 (hex) of a manifest."""
+        ...
+
+    def revision(self) -> GitRevision | None:
+        """The source revision that the surface tells of beside the artifact; None where it tells none."""
+        ...
+
+    def resource(self) -> str | None:
+        """What the summary must speak of; None where the artifact may be a mirror's."""
         ...
 
     def proofs(self) -> tuple[Attached, ...]:

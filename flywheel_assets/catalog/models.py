@@ -224,11 +224,6 @@ class DurableSurface(Entry):
         default=False, description="Declares a durable Nix cache of one's own to be a release authority."
     )
 
-    @property
-    def implemented(self) -> bool:
-        """Whether this version of the project can serve the surface."""
-        return self.protocol in {"nix", "oci"}
-
 
 Surface = Annotated[MutableSurface | DurableSurface, Field(discriminator="role")]
 

@@ -51,6 +51,9 @@ class Limits:
     forge_answer_bytes: int = 16 * MIB
     forge_jobs: int = 1000  # of one run
     forge_artifacts: int = 1000
+    forge_finding_pages: int = 10  # of the runs of one workflow, when one is looked for; GitHub shows no more
+    flake_releases: int = 20_000
+    workflow_input_chars: int = 65_535  # of all inputs of a dispatch together (GitHub Actions, "Inputs")
     receipt_artifacts: int = 50  # of one run, and their archives together as large as one may be unpacked
     archive_bytes: int = 16 * MIB
     archive_files: int = 200

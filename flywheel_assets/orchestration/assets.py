@@ -8,12 +8,14 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from flywheel_assets.catalog.models import Catalogue, Output
+from flywheel_assets.catalog.models import Catalogue, Output, Way
 from flywheel_assets.domain.builds import BuildKey
+from flywheel_assets.domain.dispatches import Dispatch
 from flywheel_assets.domain.errors import FlywheelError, PromotionRefusedError, UsageError
 from flywheel_assets.gate.explain import explain, failed
 from flywheel_assets.orchestration.checks import check_specs, evaluations
-from flywheel_assets.orchestration.keys import GROUPS, JUDGES_TAG, REREAD_TAG, Stage, asset_key, builds
+from flywheel_assets.orchestration.dispatched import dispatch_events
+from flywheel_assets.orchestration.keys import GROUPS, JUDGES_TAG, PUBLISHES_TAG, REREAD_TAG, Stage, asset_key, builds
 from flywheel_assets.orchestration.metadata import (
     Metadata,
     description,
@@ -58,9 +60,15 @@ def _spec(catalogue: Catalogue, name: str, stage: Stage, deps: list[dg.AssetDep 
         kinds=kinds_of(output),
         tags={"output": name, "audience": output.audience.value, "role": output.role.value},
         partitions_def=builds(name),
-        skippable=stage in {Stage.CACHE_ENTRY, Stage.VALIDATED_ARTIFACT},
+        skippable=stage in {Stage.CACHE_ENTRY, Stage.VALIDATED_ARTIFACT} or _waits_for_workflow(output, stage),
         metadata={"source": dg.MetadataValue.url(output.repository), "definition": output.definition},
     )
+
+
+def _waits_for_workflow(output: Output, stage: Stage) -> bool:
+    """Whether a run may end with nothing made yet, because a workflow is on with it."""
+    target = output.publication
+    return stage is Stage.PUBLISHED_ARTIFACT and target is not None and target.way is Way.TRIGGERS
 
 
 def _builder_run(catalogue: Catalogue, name: str) -> dg.AssetSpec:
@@ -204,11 +212,12 @@ def _published(catalogue: Catalogue, name: str) -> dg.AssetsDefinition:
     @dg.multi_asset(name=f"publish_{name.replace('-', '_')}", specs=[spec], pool=f"surface_{surface.replace('-', '_')}")
     def published(
         context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]
-    ) -> dg.MaterializeResult[None]:
+    ) -> Iterator[dg.MaterializeResult[None]]:
         flywheel, key = pipeline.flywheel, context.partition_key
         try:
             judgement = judge(flywheel, name, build_key(key))
-            done = promote(flywheel, name, build_key(key))
+            # Only a person may have a workflow that failed run once more: the sensor's runs carry its tag.
+            done = promote(flywheel, name, build_key(key), anew=PUBLISHES_TAG not in context.run.tags)
         except PromotionRefusedError as refusal:
             raise _refused(catalogue, output, refusal) from None  # it says all
         except FlywheelError as error:
@@ -217,7 +226,11 @@ def _published(catalogue: Catalogue, name: str) -> dg.AssetsDefinition:
                 metadata={"owner": catalogue.owners[output.owner].contact, "error": type(error).__name__},
                 allow_retries=False,
             ) from None
-        return dg.MaterializeResult(
+        if isinstance(done, Dispatch):
+            for event in dispatch_events(flywheel, context.instance, name):
+                context.log_event(event)
+            return
+        yield dg.MaterializeResult(
             asset_key=spec.key,
             metadata=publication_metadata(done.publication, done.copied, judgement.receipt.receipt, output),
             data_version=dg.DataVersion(str(done.publication.artifact_digest)),

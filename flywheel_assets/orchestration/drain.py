@@ -10,14 +10,17 @@ from pathlib import Path
 import dagster as dg
 
 from flywheel_assets.orchestration.build import definitions_for
+from flywheel_assets.orchestration.dispatched import dispatch_events
 from flywheel_assets.orchestration.keys import builds_name
 from flywheel_assets.orchestration.resources import Pipeline
 from flywheel_assets.orchestration.sensors import watched
 from flywheel_assets.orchestration.wanted import Wanted, wanted
+from flywheel_assets.promotion.dispatches import dispatched_outputs
 from flywheel_assets.promotion.flywheel import Flywheel
 from flywheel_assets.promotion.intake import Taken, take_in
 from flywheel_assets.promotion.judging import read_again
 from flywheel_assets.promotion.ledger import builds_of, one_reading
+from flywheel_assets.promotion.rounds import follow_all
 from flywheel_assets.promotion.runs import take_in_runs
 
 MAX_ROUNDS = 50
@@ -106,12 +109,13 @@ def drain(pipeline: Pipeline, instance: dg.DagsterInstance, said: Said) -> Drain
         now = take_in(pipeline.flywheel)
         forges = take_in_runs(pipeline.flywheel, place)
         place = forges.cursor
+        followed = follow_all(pipeline.flywheel)
         drained.taken.add(now)
         drained.taken.add(forges.taken)
         found = wanted(pipeline.flywheel, instance, {}, trying_again=number == 0, single_runs=ONE_BY_ONE)
         _report(instance, found)
-        drained.problems = [*forges.problems, *found.problems]
-        if not found.runs and now.total == 0 and forges.recorded + forges.taken.total == 0:
+        drained.problems = [*forges.problems, *followed.problems, *found.problems]
+        if not found.runs and now.total == 0 and forges.recorded + forges.taken.total + len(followed.changed) == 0:
             break
         for done, request in enumerate(found.runs):
             said(_about(request), drained.runs, drained.runs + len(found.runs) - done)
@@ -126,9 +130,15 @@ def drain(pipeline: Pipeline, instance: dg.DagsterInstance, said: Said) -> Drain
             drained.runs += 1
             if not result.success:
                 drained.failures.append(_why_failed(request, result))
-    for event in watched(pipeline.flywheel, instance):
+    events = [*watched(pipeline.flywheel, instance), *_on_their_way(pipeline.flywheel, instance)]
+    for event in events:
         instance.report_runless_asset_event(event)
     return drained
+
+
+def _on_their_way(flywheel: Flywheel, instance: dg.DagsterInstance) -> list[dg.AssetObservation]:
+    outputs = dispatched_outputs(flywheel)
+    return [event for output in outputs for event in dispatch_events(flywheel, instance, output)]
 
 
 def _read_again(flywheel: Flywheel, said: Said) -> None:

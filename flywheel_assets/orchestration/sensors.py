@@ -8,16 +8,20 @@ import dagster as dg
 
 from flywheel_assets.domain.errors import FlywheelError
 from flywheel_assets.orchestration.builders import Events, builder_events
+from flywheel_assets.orchestration.dispatched import dispatch_events
 from flywheel_assets.orchestration.freshness import forge_event, intake_events
 from flywheel_assets.orchestration.resources import Pipeline
 from flywheel_assets.orchestration.wanted import Wanted, add_requests, is_through, read_cursor, wanted
+from flywheel_assets.promotion.dispatches import dispatched_outputs
 from flywheel_assets.promotion.flywheel import Flywheel
 from flywheel_assets.promotion.intake import Taken, take_in
 from flywheel_assets.promotion.ledger import one_reading
+from flywheel_assets.promotion.rounds import follow_all, look_at_released
 from flywheel_assets.promotion.runs import take_in_runs
 
 EVERY_SECONDS = 30
 WATCH_SECONDS = 60
+FOLLOW_SECONDS = 60
 RECONCILE_SECONDS = 300  # where a day takes more than one tick; any other tick costs nothing
 # Dagster ends a tick after 60 s, and what it found is then lost with its cursor. Writing its events takes 10 s more.
 INTAKE_SECONDS, WANTED_SECONDS = 20, 15
@@ -96,6 +100,35 @@ def follow_forges(context: dg.SensorEvaluationContext, pipeline: dg.ResourcePara
         asset_events=events,
         cursor=json.dumps({"place": found.cursor, "shown": shown}, sort_keys=True),
         skip_reason=None if events else dg.SkipReason("Nothing new is to be shown; builds are asked for elsewhere."),
+    )
+
+
+@dg.sensor(
+    minimum_interval_seconds=FOLLOW_SECONDS,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Follows the workflows that publish, and looks once a day whether what they released still stands.",
+)
+def follow_publications(context: dg.SensorEvaluationContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.SensorResult:
+    """One look at each build on its way, bounded in time. What was released is put on record by a run, not here."""
+    flywheel, cursor = pipeline.flywheel, read_cursor(context.cursor)
+    try:
+        found = follow_all(flywheel, after(INTAKE_SECONDS), cursor.get("first", ""))
+        today = flywheel.clock().date()
+        released = look_at_released(flywheel, cursor.get("round", ""), today, after(WANTED_SECONDS))
+        shown = one_reading(flywheel)
+        outputs = dispatched_outputs(flywheel)
+        events = [event for output in outputs for event in dispatch_events(shown, context.instance, output)]
+    except FlywheelError as error:
+        context.log.error("No workflow was followed: %s", error)  # noqa: TRY400 - a sentence, no traceback
+        return dg.SensorResult(skip_reason=dg.SkipReason(str(error)), cursor=context.cursor)
+    for problem in (*found.problems, *released.problems):
+        context.log.warning(problem)
+    context.log.info("%d builds are on their way; %d have come further.", found.open, len(found.changed))
+    skipped = None if events else dg.SkipReason(f"{found.open} builds are on their way, and their pages show where.")
+    return dg.SensorResult(
+        asset_events=events,
+        cursor=json.dumps({"first": found.place, "round": released.place}, sort_keys=True),
+        skip_reason=skipped,
     )
 
 

@@ -14,6 +14,7 @@ from flywheel_assets.ports import (
     EvidenceStore,
     Identity,
     PublicationSurface,
+    PublishingWorkflow,
     RunSource,
     Signer,
     SourceCache,
@@ -29,6 +30,7 @@ class Flywheel:
     ``caches`` are mutable caches by catalogue name. ``surfaces`` are publication surfaces by (surface, cache):
     a surface copies from one cache. ``verifier_signer`` signs what this project observed and concluded,
     ``release_signer`` what it publishes. ``runs`` are the forges in the catalogue's ``sources``, by name.
+    ``workflows`` are the surfaces that only a workflow can publish to, by name.
 
     What this process remembers: ``opened`` parsed documents by digest, ``sources`` the revision and system of each
     receipt, ``seen`` the versions of deliveries that are in evidence.
@@ -48,6 +50,7 @@ class Flywheel:
     seen: set[str] = field(default_factory=set)
     sources: dict[EvidenceDigest, tuple[str, str]] = field(default_factory=dict)
     runs: Mapping[str, RunSource] = field(default_factory=dict)
+    workflows: Mapping[str, PublishingWorkflow] = field(default_factory=dict)
 
     @property
     def trusted_keys(self) -> Mapping[str, Trusted]:

@@ -43,6 +43,7 @@ from flywheel_assets_tests.promotion.installation import (
     a_signer,
     in_memory,
     judged,
+    promote_at_once,
     resigned,
     sample_catalogue,
     statement_of,
@@ -92,7 +93,7 @@ def own(memory: Memory) -> Attached:
 
 def test_an_observed_surface_is_read_and_never_written(memory: Memory) -> None:
     surface = observed(memory, own(memory))
-    done = promote(memory.flywheel, OUTPUT, DASHBOARD_IMAGE)
+    done = promote_at_once(memory.flywheel, OUTPUT, DASHBOARD_IMAGE)
     assert surface.steps == ["plan", "proofs", "read_back"]
     assert done.publication.way == "observes"
     assert done.copied == ()
@@ -172,7 +173,7 @@ def promoted(catalogue: Catalogue, *proofs: Attached, provenance: Attached | Non
     memory = taken_in(catalogue)
     observed(memory, provenance or own(memory), *proofs)
     flywheel = memory.but(verifier=SignatureVerifier(catalogue.trust_root))
-    return memory, promote(flywheel, OUTPUT, DASHBOARD_IMAGE).publication
+    return memory, promote_at_once(flywheel, OUTPUT, DASHBOARD_IMAGE).publication
 
 
 def refusal(catalogue: Catalogue, *proofs: Attached, provenance: Attached | None = None) -> str:
@@ -237,7 +238,7 @@ def test_what_a_workflow_attached_in_a_layout_is_found_and_counts(tmp_path: Path
     plan, surface = plan_promotion(flywheel, OUTPUT, DASHBOARD_IMAGE), flywheel.surfaces["ghcr", "oci-staging"]
     surface.copy(plan, silent)
     surface.attach(plan, proofs)
-    publication = promote(flywheel, OUTPUT, DASHBOARD_IMAGE).publication
+    publication = promote_at_once(flywheel, OUTPUT, DASHBOARD_IMAGE).publication
     kept = [flywheel.evidence.get(digest) for digest in publication.proofs[1:]]
     assert kept == [proof.document for proof in proofs]
 

@@ -102,9 +102,9 @@ class GithubRuns:
 
     def listed(self, repository: str, floor: datetime, upper: datetime | None, page: int) -> Listing:
         """A page of the runs that were created between two times."""
-        created = f"%3E%3D{_time(floor)}" if upper is None else f"{_time(floor)}..{_time(upper)}"
+        created = f"%3E%3D{in_query(floor)}" if upper is None else f"{in_query(floor)}..{in_query(upper)}"
         query = f"created={created}&exclude_pull_requests=true&per_page={PAGE}&page={page}"
-        found = self._read(f"{_path(repository)}/actions/runs?{query}", f"the runs of {repository}", _Runs)
+        found = self._read(f"{repository_path(repository)}/actions/runs?{query}", f"the runs of {repository}", _Runs)
         sightings = tuple(
             Sighting(str(run.id), run.run_attempt, run.created_at, run.status == "completed")
             for run in found.workflow_runs
@@ -114,11 +114,11 @@ class GithubRuns:
     def run(self, repository: str, run: str, attempt: int) -> PlatformRun | None:
         """All about one attempt; None while it goes on."""
         what = f"run {run}.{attempt} of {repository}"
-        target = f"{_path(repository)}/actions/runs/{run}/attempts/{attempt}?exclude_pull_requests=true"
+        target = f"{repository_path(repository)}/actions/runs/{run}/attempts/{attempt}?exclude_pull_requests=true"
         try:
             found = self._read(target, what, _Run)
         except AbsentError:
-            self._show(repository)
+            demand_shown(self._asking, repository)
             raise
         if found.status != "completed":
             return None
@@ -130,26 +130,21 @@ class GithubRuns:
 
     def jobs_of(self, repository: str, run: str, attempt: int) -> tuple[RunJob, ...]:
         """The jobs of an attempt with their steps. Raises as ``run``."""
-        target, what = f"{_path(repository)}/actions/runs/{run}/attempts/{attempt}/jobs", f"the jobs of run {run}"
+        target, what = (
+            f"{repository_path(repository)}/actions/runs/{run}/attempts/{attempt}/jobs",
+            f"the jobs of run {run}",
+        )
         return tuple(_job(job) for page in self._pages(target, what, _Jobs) for job in page.jobs)
 
     def artifacts_of(self, repository: str, run: str) -> tuple[RunArtifact, ...]:
         """The artifacts of a run, whichever attempt left them. Raises as ``run``."""
-        target, what = f"{_path(repository)}/actions/runs/{run}/artifacts", f"the artifacts of run {run}"
+        target, what = f"{repository_path(repository)}/actions/runs/{run}/artifacts", f"the artifacts of run {run}"
         return tuple(_artifact(each) for page in self._pages(target, what, _Artifacts) for each in page.artifacts)
 
     def receipts(self, run: PlatformRun) -> Iterator[Delivery]:
         """The documents in artifacts of the pattern."""
-        place = f"{_path(run.repository)}/actions/artifacts"
+        place = f"{repository_path(run.repository)}/actions/artifacts"
         return run_receipts(self._asking, run, self._pattern, lambda artifact: f"{place}/{artifact.id}/zip")
-
-    def _show(self, repository: str) -> None:
-        """Tell a run that is not there from a repository that this token is not shown: GitHub says 404 to both."""
-        try:
-            self._asking.json(_path(repository), f"the repository {repository}")
-        except AbsentError as error:
-            problem = f"{repository} is not there, or not shown to this token. Give the source one that may read it."
-            raise UnauthorisedError(problem) from error
 
     def _pages(self, target: str, what: str, model: type[Document]) -> Iterator[Document]:
         """All pages of one run's jobs or artifacts. Raises LimitExceededError when there are more than is read."""
@@ -170,6 +165,30 @@ class GithubRuns:
             raise invalid(error, what, _REMEDY) from error
 
 
+def demand_shown(asking: Asking, repository: str) -> None:
+    """Tell what is not there from a repository that this token is not shown: GitHub says 404 to both."""
+    try:
+        asking.json(repository_path(repository), f"the repository {repository}")
+    except AbsentError as error:
+        problem = f"{repository} is not there, or not shown to this token. Give the source one that may read it."
+        raise UnauthorisedError(problem) from error
+
+
+def repository_path(repository: str) -> str:
+    """Where a repository's API is, below the base."""
+    return f"repos{urlsplit(repository).path}"
+
+
+def in_query(time: datetime) -> str:
+    """A time as GitHub's search takes it."""
+    return f"{time.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def ending(conclusion: str | None) -> Ending:
+    """What GitHub's word for the end of a run, job or step means."""
+    return _ENDINGS.get(conclusion or "", Ending.FAILED)
+
+
 def _record(
     repository: str, run: _Run, attempt: int, jobs: tuple[RunJob, ...], kept: tuple[RunArtifact, ...]
 ) -> PlatformRun:
@@ -187,7 +206,7 @@ def _record(
         actors=tuple(dict.fromkeys(actors)),
         head_repository=line(head.html_url) if head else "",
         from_fork=head is None or head.id != run.repository.id,
-        ending=_ending(run.conclusion),
+        ending=ending(run.conclusion),
         started_at=started,
         finished_at=max(ends, default=max(started, run.updated_at)),
         jobs=jobs,
@@ -209,29 +228,17 @@ def _job(job: _Job) -> RunJob:
     return RunJob(
         name=line(job.name),
         labels=tuple(line(label).lower() for label in job.labels),
-        ending=_ending(job.conclusion),
+        ending=ending(job.conclusion),
         started_at=job.started_at,
         finished_at=job.completed_at,
         steps=tuple(
             RunStep(
                 number=step.number,
                 name=line(step.name),
-                ending=_ending(step.conclusion),
+                ending=ending(step.conclusion),
                 started_at=step.started_at,
                 finished_at=step.completed_at,
             )
             for step in job.steps or ()
         ),
     )
-
-
-def _ending(conclusion: str | None) -> Ending:
-    return _ENDINGS.get(conclusion or "", Ending.FAILED)
-
-
-def _path(repository: str) -> str:
-    return f"repos{urlsplit(repository).path}"
-
-
-def _time(time: datetime) -> str:
-    return f"{time.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
