@@ -102,7 +102,7 @@ class Asking:
             self._wait_until = max(self._wait_until, time.time() + wait)
             response.close()
             return RateLimitedError(f"{response.url}: {what} has to wait for {wait:.0f} s: a rate limit.", wait)
-        error = refusal(response, what, "Give this source a token that may read runs and artifacts.")
+        error = refusal(response, what, "Give this source a token that may read runs, artifacts and contents.")
         if isinstance(error, PublicationError):
             status = str(response.status)
             return InvalidInputError(response.url, "status", status, "Point the source at the base of a forge's API.")
