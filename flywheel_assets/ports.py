@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Protocol
 
 from flywheel_assets.domain.artifacts import Artifact
-from flywheel_assets.domain.digests import EvidenceDigest, GitRevision
+from flywheel_assets.domain.digests import EvidenceDigest, GitRevision, Sha256
 from flywheel_assets.domain.dispatches import FlakeVersion, WorkflowRun
 from flywheel_assets.domain.evidence import Origin
 from flywheel_assets.domain.inspections import Reading
@@ -27,7 +27,7 @@ class Delivery:
 
     ``data`` is None when it was not read (too large, unreadable); ``problem`` then says why, and ``passing`` whether
     another try may read it. ``version`` changes whenever what lies under the name does; it is empty where the source
-    cannot tell.
+    cannot tell. ``made_at`` is when it came to be, by the word of a forge.
     """
 
     name: str
@@ -35,6 +35,7 @@ class Delivery:
     problem: str = ""
     version: str = field(default="", compare=False)
     passing: bool = False
+    made_at: datetime | None = None
 
 
 class BuildSource(Protocol):
@@ -95,6 +96,13 @@ class RunSource(Protocol):
         """The documents in the run's artifacts that the catalogue names. What is spoilt or gone is one with a problem.
 
         Raises ReadError for what another try may read.
+        """
+        ...
+
+    def attestations(self, repository: str, digest: Sha256) -> Iterator[Delivery]:
+        """Bundles of SLSA provenance that the forge keeps about a digest; none where it keeps no such thing.
+
+        What cannot be read is one with a problem. Raises ReadError for what another try may read.
         """
         ...
 

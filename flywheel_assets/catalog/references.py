@@ -15,6 +15,7 @@ from flywheel_assets.catalog.models import (
     PublicationTarget,
     Purpose,
     Role,
+    SourceKind,
     Visibility,
     Way,
 )
@@ -96,12 +97,14 @@ def _surfaces(catalogue: Catalogue) -> Iterator[Complaint]:
                 yield (*path, "read_credential"), "is not for a public surface, which is read back anonymously"
             if not is_public and surface.read_credential is None:
                 yield (*path, "read_credential"), "is needed: consumers of this surface do not read anonymously"
-    yield from _credentials_in_s3(catalogue)
+    yield from _of_http_alone(catalogue)
     yield from _open_to_fillers(catalogue)
 
 
-def _credentials_in_s3(catalogue: Catalogue) -> Iterator[Complaint]:
+def _of_http_alone(catalogue: Catalogue) -> Iterator[Complaint]:
     for name, surface in catalogue.surfaces.items():
+        if surface.hosts and not surface.url.startswith(("http://", "https://")):
+            yield ("surfaces", name, "hosts"), "is for surfaces over HTTP: nothing else leads to another host"
         for field in ("credential", "read_credential"):
             if surface.url.startswith("s3:") and getattr(surface, field, None) is not None:
                 yield ("surfaces", name, field), "is not for S3, whose credential is in the environment (AWS_…)"
@@ -146,6 +149,14 @@ def _sources(catalogue: Catalogue) -> Iterator[Complaint]:
             if uri in taken:
                 yield path, f"names {uri}, which is of the source {taken[uri]!r} already"
             taken.setdefault(uri, name)
+        for uri in source.repository_ids:
+            if uri not in source.repositories:
+                yield ("sources", name, "repository_ids", uri), "is not in the source's repositories"
+        if source.kind is SourceKind.GITLAB and source.steps.workflows:
+            yield (
+                ("sources", name, "steps", "workflows"),
+                "is for GitHub: GitLab does not say which file a pipeline is of",
+            )
 
 
 def _output(catalogue: Catalogue, name: str, output: Output) -> Iterator[Complaint]:

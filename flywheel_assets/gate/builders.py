@@ -18,7 +18,7 @@ def toolchain_bootstrap_was_proven(case: Case) -> Finding:
         return _bootstrap.passed(f"{run.builder} brings its toolchain; its lane has nothing to install")
     proof, seen = run.bootstrap, bootstrap_ending(case)
     if seen is Ending.PASSED:
-        return _bootstrap.passed(f"{bootstrap_steps(case)[0].name}, which the forge saw end well before the build")
+        return _bootstrap.passed(f"{bootstrap_steps(case)[0].name}, which the forge saw end well before all else")
     if proof is None or seen is Ending.FAILED:
         return _bootstrap(
             VerdictClass.REJECTED_TEMPORARILY,
@@ -32,7 +32,7 @@ def toolchain_bootstrap_was_proven(case: Case) -> Finding:
             VerdictClass.REJECTED_TEMPORARILY,
             "bootstrap-claim-untrusted",
             f"only the job itself says so, and {run.builder} is not trusted with claims about bootstrap",
-            remedy="Sign with a key that is isolated from the job, or trust this builder's claim in the catalogue.",
+            remedy=_remedy(case),
             actor=case.builder_owner,
         )
     if not run.started_at <= proof.finished_at <= run.finished_at:
@@ -45,6 +45,18 @@ def toolchain_bootstrap_was_proven(case: Case) -> Finding:
         )
     return _bootstrap.passed(
         f"{proof.tool} {proof.verified_version} by {proof.installed_by}, verified before the build"
+    )
+
+
+def _remedy(case: Case) -> str:
+    named = "Sign with a key that is isolated from the job, or trust this builder's claim in the catalogue."
+    repository = case.receipt.run.source.repository
+    sources = [name for name, source in case.catalogue.sources.items() if repository in source.repositories]
+    if not sources:
+        return named
+    steps = f"sources.{sources[0]}.steps"
+    return (
+        f"Name the step that installs it under `{steps}.bootstrap` and its file under `{steps}.workflows`. Or: {named}"
     )
 
 

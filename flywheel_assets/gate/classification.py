@@ -35,7 +35,8 @@ def source_can_be_reidentified(case: Case) -> Finding:
         return _source(PERMANENTLY, "tree-dirty", message, remedy=BUILD_CLEAN, actor=case.builder_owner)
     if not run.locked_inputs and case.output.type.value == "nix":
         message = "the receipt names no locked input"
-        return _source(PERMANENTLY, "inputs-not-locked", message, remedy=BUILD_CLEAN, actor=case.builder_owner)
+        remedy = "Build again, with `--lock flake.lock`; a flake without inputs has none: `--lock flake.nix` says all."
+        return _source(PERMANENTLY, "inputs-not-locked", message, remedy=remedy, actor=case.builder_owner)
     if not case.believes(Claim.SOURCE):
         return _source(
             VerdictClass.REJECTED_TEMPORARILY,

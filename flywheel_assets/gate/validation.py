@@ -66,7 +66,7 @@ def _attested(case: Case, *, believed: bool) -> set[tuple[str, ValidationResult]
     about = {artifact.digest.hex} if believed else artifact.digests
 
     def counts(key: TrustedKey, origin: Origin | None) -> bool:
-        speaks = not why_not_trusted(key, case.receipt, origin if believed else None)
+        speaks = not why_not_trusted(key, case.receipt, origin if believed else None, by_any_run=True)
         return speaks and (not believed or key.isolated or case.believes(Claim.VALIDATION))
 
     return {

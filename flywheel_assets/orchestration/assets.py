@@ -27,9 +27,11 @@ from flywheel_assets.orchestration.metadata import (
 )
 from flywheel_assets.orchestration.resources import Pipeline
 from flywheel_assets.orchestration.shown import shown_bases, worth_reading_again
+from flywheel_assets.promotion.flywheel import Flywheel
 from flywheel_assets.promotion.judging import Judgement, judge
 from flywheel_assets.promotion.ledger import builds_of
 from flywheel_assets.promotion.publishing import promote
+from flywheel_assets.promotion.reading import one_reading
 
 _STAGE_SAYS = {
     Stage.BUILDER_RUN: "A build as its receipt reports it. Reported by the sensor, never run from here.",
@@ -100,12 +102,13 @@ def _judged(catalogue: Catalogue, name: str) -> dg.AssetsDefinition:
     def judged(
         context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]
     ) -> Iterator[dg.MaterializeResult[None]]:
+        flywheel = one_reading(pipeline.flywheel)
         selected = {stage_of[key] for key in context.selected_asset_keys}
         one_build = context.has_partition_key
         problems: dict[str, FlywheelError] = {}
-        for key in _keys_to_judge(context, pipeline, name):
+        for key in _keys_to_judge(context, flywheel, name):
             try:
-                judgement = _judge(context, pipeline, name, key)
+                judgement = _judge(context, flywheel, name, key)
             except FlywheelError as error:
                 problems[key] = error
                 continue
@@ -138,12 +141,12 @@ def _judged(catalogue: Catalogue, name: str) -> dg.AssetsDefinition:
     return judged
 
 
-def _keys_to_judge(context: dg.AssetExecutionContext, pipeline: Pipeline, name: str) -> list[str]:
+def _keys_to_judge(context: dg.AssetExecutionContext, flywheel: Flywheel, name: str) -> list[str]:
     """The keys of this run; of a range that the sensor asked for, only those that it was asked for.
 
     A range holds whatever was added between its ends: builds that are settled, and keys that anybody made up.
     """
-    keys, flywheel = list(context.partition_keys), pipeline.flywheel
+    keys = list(context.partition_keys)
     if context.has_partition_key or JUDGES_TAG not in context.run.tags:
         return keys
     try:
@@ -164,10 +167,10 @@ def _keys_to_judge(context: dg.AssetExecutionContext, pipeline: Pipeline, name: 
         ) from None
 
 
-def _judge(context: dg.AssetExecutionContext, pipeline: Pipeline, name: str, key: str) -> Judgement:
+def _judge(context: dg.AssetExecutionContext, flywheel: Flywheel, name: str, key: str) -> Judgement:
     """Judge one build. The cache is read anew when a person asks for it, or the reconciliation."""
     by_sensor = JUDGES_TAG in context.run.tags and REREAD_TAG not in context.run.tags
-    judgement = judge(pipeline.flywheel, name, build_key(key), reread=not by_sensor)
+    judgement = judge(flywheel, name, build_key(key), reread=not by_sensor)
     context.log.info("%s: %s, %s", key, judgement.verdict.verdict.value, judgement.verdict.worst.reason)
     return judgement
 

@@ -34,8 +34,9 @@ from flywheel_assets.promotion.dispatches import last_dispatches
 from flywheel_assets.promotion.failures import goes_first
 from flywheel_assets.promotion.flywheel import Flywheel
 from flywheel_assets.promotion.intake import TESTS, never, output_log
-from flywheel_assets.promotion.ledger import assemble, builds_of, last_verdicts, one_reading, publications
+from flywheel_assets.promotion.ledger import assemble, builds_of, last_verdicts, publications, remember_receipts
 from flywheel_assets.promotion.platform_log import PLATFORM_LOGS
+from flywheel_assets.promotion.reading import one_reading
 
 NEW_BUILDS_A_TICK = 150  # 200 events, keys and runs took 25 s of a tick's 60 s
 CHECKED_A_TICK = 500  # builds that Dagster knows, of one output; those of a larger one take turns
@@ -169,7 +170,12 @@ def _of_output(  # noqa: PLR0917 - what is known of a tick, and of one output in
     place: Place,
     enough: Callable[[], bool],
 ) -> Place:
-    """Add what one output wants: of builds that Dagster does not know yet, and of those whose turn it is."""
+    """Add what one output wants: of builds that Dagster does not know yet, and of those whose turn it is.
+
+    A process that has just started opens their receipts first, over several calls where there are very many.
+    """
+    if not remember_receipts(flywheel, name, enough):
+        return place
     before = len(found.runs) + len(found.events)
     keys = [str(build) for build in builds_of(flywheel, name)]
     present = set(instance.get_dynamic_partitions(builds_name(name)))

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
 
 from flywheel_assets.catalog.models import Catalogue, Output, TrustedKey
 from flywheel_assets.domain.digests import EvidenceDigest
@@ -23,6 +24,20 @@ from flywheel_assets.ports import (
 )
 
 
+class Gist(NamedTuple):
+    """What is remembered of a receipt that is not opened again for every other build.
+
+    ``source`` is its revision and system, ``artifact`` a hex digest. Two from one source whose ``says`` is the same
+    differ in nothing but which run they are of, and when. Authentic is it for the catalogue with that digest.
+    """
+
+    catalogue: EvidenceDigest
+    is_authentic: bool
+    source: tuple[str, str]
+    artifact: str
+    says: str
+
+
 @dataclass(frozen=True, slots=True)
 class Flywheel:
     """The catalogue, the ports, the keys and the clock.
@@ -32,8 +47,8 @@ class Flywheel:
     ``release_signer`` what it publishes. ``runs`` are the forges in the catalogue's ``sources``, by name.
     ``workflows`` are the surfaces that only a workflow can publish to, by name.
 
-    What this process remembers: ``opened`` parsed documents by digest, ``sources`` the revision and system of each
-    receipt, ``seen`` the versions of deliveries that are in evidence.
+    What this process remembers: ``opened`` parsed documents by digest, ``gists`` what is asked of each
+    receipt for other builds, ``seen`` the versions of deliveries that are in evidence.
     """
 
     catalogue: Catalogue
@@ -48,7 +63,7 @@ class Flywheel:
     limits: Limits = DEFAULT_LIMITS
     opened: dict[EvidenceDigest, tuple[Signatures, Receipt | TestOutcome]] = field(default_factory=dict)
     seen: set[str] = field(default_factory=set)
-    sources: dict[EvidenceDigest, tuple[str, str]] = field(default_factory=dict)
+    gists: dict[EvidenceDigest, Gist] = field(default_factory=dict)
     runs: Mapping[str, RunSource] = field(default_factory=dict)
     workflows: Mapping[str, PublishingWorkflow] = field(default_factory=dict)
 

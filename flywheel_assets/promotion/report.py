@@ -16,7 +16,8 @@ from flywheel_assets.promotion.failures import Cause, goes_first, last_failure
 from flywheel_assets.promotion.flywheel import Flywheel
 from flywheel_assets.promotion.intake import closed, dead_letters, output_log, waiting_for_catalogue
 from flywheel_assets.promotion.judging import is_settled
-from flywheel_assets.promotion.ledger import builds_of, last_verdict, one_reading, publications
+from flywheel_assets.promotion.ledger import builds_of, last_verdict, publications
+from flywheel_assets.promotion.reading import one_reading
 from flywheel_assets.promotion.waiting import said_of
 
 SCHEMA_VERSION = 1
@@ -144,6 +145,8 @@ def _why_not_published(
 def _state(output: Output, verdict: Verdict) -> State:
     if verdict.validated:
         return State.VALIDATED
+    if verdict.worst.verdict is VerdictClass.WAITING:
+        return State.CACHED if verdict.body_is_whole else State.RECEIVED
     # The lineage of what is no candidate ends at its cache entry: being there is all it can be.
     return State.CACHED if verdict.body_is_whole and not output.is_candidate else State.REJECTED
 

@@ -125,6 +125,13 @@ REASONS: dict[str, Reason] = {
         f"{REPEAT} The run's own revision must be the one that is built.",
         BUILDER,
     ),
+    "certificate-of-another-run": Reason(
+        AUTHENTIC,
+        TEMPORARILY,
+        "The certificate of its keyless signer was issued to another run, or attempt, than the receipt names.",
+        REPEAT,
+        BUILDER,
+    ),
     "receipts-conflict": Reason(
         AUTHENTIC,
         PERMANENTLY,
@@ -139,14 +146,42 @@ REASONS: dict[str, Reason] = {
     "platform-run-absent": Reason(
         FORGE,
         PERMANENTLY,
-        "The forge has no such attempt of such a run.",
+        "The forge has no such attempt of such a run: it said so twice, some minutes apart.",
         f"{ANEW} Find out who signed a receipt of a run that is not there.",
+        BUILDER,
+    ),
+    "event-not-catalogued": Reason(
+        FORGE,
+        TEMPORARILY,
+        "An event started the run that is no push, tag, schedule or start by hand, and the catalogue does not name it.",
+        "Build in another way, or name the event under `events` of the source.",
+        CATALOGUE,
+    ),
+    "job-unnamed": Reason(
+        FORGE,
+        TEMPORARILY,
+        "Jobs of the run were on other machines too, and the receipt does not say which job is its own.",
+        "Let `flywheel receipt` name the job (`--runner`, `--job`), and build again.",
+        BUILDER,
+    ),
+    "platform-run-failed": Reason(
+        FORGE,
+        TEMPORARILY,
+        "The receipt's job, or where it names none the run, failed or was cancelled.",
+        "Mend it and build again.",
         BUILDER,
     ),
     "receipt-contradicts-platform": Reason(
         FORGE,
         PERMANENTLY,
-        "Receipt and forge differ about the run: its revision, ref, event, fork, actor or runner label.",
+        "Receipt and forge differ about the run: its revision, ref, event, fork, actor, times, job or runner label.",
+        f"{ANEW} Find out who signed the receipt.",
+        BUILDER,
+    ),
+    "provenance-contradicts-receipt": Reason(
+        FORGE,
+        PERMANENTLY,
+        "The build provenance that the run's own workflow attests names another revision or ref than the receipt.",
         f"{ANEW} Find out who signed the receipt.",
         BUILDER,
     ),
@@ -154,7 +189,8 @@ REASONS: dict[str, Reason] = {
     "bootstrap-unproven": Reason(
         BOOTSTRAP,
         TEMPORARILY,
-        "Neither the receipt nor the forge's steps show that the lane installed and verified its toolchain.",
+        "Neither the receipt nor the forge's steps show that the lane installed and verified its toolchain; or the "
+        "steps of a catalogued workflow do not, whatever the receipt says.",
         "Build again: the workflow installs it before anything else and passes the proof to `flywheel receipt`.",
         BUILDER,
     ),

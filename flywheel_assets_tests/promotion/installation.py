@@ -165,12 +165,13 @@ class Memory:
 
     def but(self, **changes: Any) -> Flywheel:
         """The same with other parts, as a new process that remembers nothing."""
-        return replace(self.flywheel, **{"opened": {}, "seen": set(), "sources": {}, **changes})
+        return replace(self.flywheel, **{"opened": {}, "seen": set(), "gists": {}, **changes})
 
 
 def in_memory(*documents: str, catalogue: Catalogue | None = None) -> Memory:
     """The sample's catalogue, and those of its documents whose names begin so; all without names."""
-    evidence, inbox, clock = FakeEvidence(), FakeInbox(), FakeClock()
+    clock = FakeClock()
+    evidence, inbox = FakeEvidence(clock=clock), FakeInbox()
     for path in sorted((SAMPLE / "inbox").glob("*.json")):
         if not documents or path.name.startswith(documents):
             inbox.documents[path.name] = path.read_bytes()

@@ -325,6 +325,15 @@ def test_a_receipt_that_its_own_certificate_contradicts_is_no_provenance() -> No
     assert "carries no provenance by a signer" in refusal(both, image_signature(), provenance=forged)
 
 
+def test_what_a_later_run_of_the_same_source_signed_counts_unless_it_is_a_receipt() -> None:
+    payload = b64decode(json.loads(in_memory(OWN).inbox.documents[OWN])["payload"])
+    later = but(**SOURCE, invocation=f"{SOURCE['repository']}/actions/runs/99/attempts/1")
+    both = asking(SCAN, for_=tuple(Purpose))
+    promoted(both, image_signature(who=later), scan(who=later))
+    forged = bundled(bundle(payload, later))
+    assert "carries no provenance by a signer" in refusal(both, image_signature(), scan(), provenance=forged)
+
+
 def test_a_key_for_images_only_gives_no_provenance() -> None:
     payload = b64decode(json.loads(in_memory(OWN).inbox.documents[OWN])["payload"])
     said = refusal(asking(), image_signature(), provenance=bundled(bundle(payload, BY)))
@@ -375,12 +384,21 @@ def test_a_workflows_own_provenance_counts_where_its_certificate_names_the_recei
     [
         provenance(OTHER),
         provenance(revision="f" * 40),
+        provenance(revision=""),
         provenance(repository="https://github.com/stranger/x"),
         provenance(subject=STRANGER.subject),
         bundled(bundle(statement("https://slsa.dev/provenance/v1", {}, IMAGE.hex), but(**SOURCE))),
         bundled(bundle(statement(SCAN, {"buildDefinition": {}}, IMAGE.hex), but(**SOURCE))),
     ],
-    ids=["another image", "another revision", "another repository", "a stranger", "another build type", "a scan"],
+    ids=[
+        "another image",
+        "another revision",
+        "none",
+        "another repository",
+        "a stranger",
+        "another build type",
+        "a scan",
+    ],
 )
 def test_a_workflows_provenance_of_something_else_does_not_count(made: Attached) -> None:
     said = refusal(asking(), image_signature(), provenance=made)

@@ -130,11 +130,11 @@ class Asking:
             self._wait_until = time.time() + _until_reset(response)
 
     def _error(self, response: Response, what: str) -> FlywheelError:
-        """What an answer to a question means."""
+        """What an answer means; a limit is one also where it is told as a refusal."""
         limited = self._limited(response, what)
         if limited is not None:
             return limited
-        error = refusal(response, what, "Give this source a token that may read runs and artifacts.")
+        error = refusal(response, what, "Give this source a token that may read runs, artifacts and contents.")
         if isinstance(error, PublicationError):
             status = str(response.status)
             return InvalidInputError(response.url, "status", status, "Point the source at the base of a forge's API.")

@@ -12,7 +12,8 @@ from typing import TypeVar
 from pydantic import AwareDatetime, BaseModel, ValidationError
 
 from flywheel_assets.adapters.forges.asking import Asking, line
-from flywheel_assets.adapters.forges.github import demand_shown, ending, in_query, repository_path
+from flywheel_assets.adapters.forges.github import demand_shown, in_query, repository_path
+from flywheel_assets.adapters.forges.github_answers import ending
 from flywheel_assets.domain.dispatches import WorkflowRun
 from flywheel_assets.domain.errors import (
     AbsentError,

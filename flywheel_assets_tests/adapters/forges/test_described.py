@@ -16,6 +16,8 @@ from flywheel_assets.adapters.forges.asking import Asking
 from flywheel_assets.adapters.forges.dispatching import GithubWorkflows
 from flywheel_assets.adapters.forges.github import HEADERS, GithubRuns
 from flywheel_assets.adapters.http.client import HttpClient
+from flywheel_assets.domain.digests import GitRevision, Sha256
+from flywheel_assets.domain.errors import UnreadableError
 from flywheel_assets.domain.platform_runs import Ending
 from flywheel_assets_tests.adapters.forges.test_app import PEM
 from flywheel_assets_tests.flakes import flake_release, hub, published
@@ -33,6 +35,9 @@ USED = (
     f"{ATTEMPT}/jobs",
     f"{RUNS}/{{run_id}}/artifacts",
     "/repos/{owner}/{repo}/actions/artifacts/{artifact_id}/{archive_format}",
+    "/repos/{owner}/{repo}/attestations/{subject_digest}",
+    "/repos/{owner}/{repo}/git/tags/{tag_sha}",
+    "/repos/{owner}/{repo}/git/commits/{commit_sha}",
     "/app/installations/{installation_id}/access_tokens",
     WORKFLOW,
     f"{WORKFLOW}/dispatches",
@@ -107,9 +112,23 @@ def test_what_belongs_to_a_run_is_asked_for_and_read_as_described(source: Github
         assert {step.ending for job in jobs for step in job.steps} == {Ending.PASSED}
         assert all(job.labels for job in jobs)
     else:
-        artifacts = source.artifacts_of(REPOSITORY, "30433642")
+        artifacts, _ = source.artifacts_of(REPOSITORY, "30433642")
         assert all(artifact.digest.startswith("sha256:") for artifact in artifacts)
         assert artifacts
+
+
+def test_a_commit_is_asked_for_and_its_time_is_read_as_described(source: GithubRuns) -> None:
+    assert source.commit_time(REPOSITORY, GitRevision("a" * 40)) == datetime(2014, 11, 7, 22, 1, 45, tzinfo=UTC)
+
+
+def test_an_annotated_tag_is_asked_for_and_read_as_described(source: GithubRuns) -> None:
+    assert source.tagged(REPOSITORY, "a" * 40) == "c3d0be41ecbe669545ee3e94d31ed9a4bc91ee3c"
+
+
+def test_attestations_are_asked_for_and_their_list_is_read_as_described(source: GithubRuns) -> None:
+    """The example holds two URLs of bundles, on a host that this source does not name."""
+    with pytest.raises(UnreadableError, match=r"tmastaging\.blob\.core\.windows\.net"):
+        list(source.attestations(REPOSITORY, Sha256.of(b"artifact")))
 
 
 def test_a_token_of_an_app_is_asked_for_and_read_as_described(prism: Server) -> None:
