@@ -11,7 +11,7 @@ from typing import Protocol
 
 from flywheel_assets.domain.artifacts import Artifact, ClosureMember, NixClosure
 from flywheel_assets.domain.builds import LockedInput
-from flywheel_assets.domain.digests import EvidenceDigest, GitRevision
+from flywheel_assets.domain.digests import EvidenceDigest, GitRevision, Sha256
 from flywheel_assets.domain.dispatches import FlakeVersion, WorkflowRun
 from flywheel_assets.domain.evidence import Origin
 from flywheel_assets.domain.inspections import Reading
@@ -30,7 +30,7 @@ class Delivery:
 
     ``data`` is None when it was not read (too large, unreadable); ``problem`` then says why, and ``passing`` whether
     another try may read it. ``version`` changes whenever what lies under the name does; it is empty where the source
-    cannot tell.
+    cannot tell. ``made_at`` is when it came to be, by the word of a forge.
     """
 
     name: str
@@ -38,6 +38,7 @@ class Delivery:
     problem: str = ""
     version: str = field(default="", compare=False)
     passing: bool = False
+    made_at: datetime | None = None
 
 
 class BuildSource(Protocol):
@@ -98,6 +99,13 @@ class RunSource(Protocol):
         """The documents in the run's artifacts that the catalogue names. What is spoilt or gone is one with a problem.
 
         Raises ReadError for what another try may read.
+        """
+        ...
+
+    def attestations(self, repository: str, digest: Sha256) -> Iterator[Delivery]:
+        """Bundles of SLSA provenance that the forge keeps about a digest; none where it keeps no such thing.
+
+        What cannot be read is one with a problem. Raises ReadError for what another try may read.
         """
         ...
 
@@ -191,6 +199,14 @@ class PublishedReader(Protocol):
 
     def identity(self) -> str:
         """What the reference resolves to: a Nix store path, or the SHA-256 (hex) of a manifest."""
+        ...
+
+    def revision(self) -> GitRevision | None:
+        """The source revision that the surface tells of beside the artifact; None where it tells none."""
+        ...
+
+    def resource(self) -> str | None:
+        """What the summary must speak of; None where the artifact may be a mirror's."""
         ...
 
     def proofs(self) -> tuple[Attached, ...]:

@@ -88,8 +88,9 @@ LAYERS = (
     Layer("wiring", layers=(*CORE, "adapters"), any_library_but=DAGSTER),
     Layer("orchestration", layers=CORE, any_library_but=()),
     Layer("orchestration.resources", layers=(*CORE, "wiring"), any_library_but=()),
+    Layer("sample"),
     Layer("definitions", layers=("orchestration",), libraries=("dagster",)),
-    Layer("cli", layers=("domain", "catalog", "promotion", "orchestration", "wiring"), any_library_but=()),
+    Layer("cli", layers=("domain", "catalog", "promotion", "orchestration", "wiring", "sample"), any_library_but=()),
     Layer(
         "cli.run",
         layers=("domain", "catalog", "promotion", "orchestration", "wiring"),

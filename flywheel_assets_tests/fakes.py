@@ -11,17 +11,21 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from flywheel_assets.domain.artifacts import Artifact, BazelOutputs, NixClosure
-from flywheel_assets.domain.digests import EvidenceDigest
+from flywheel_assets.domain.digests import EvidenceDigest, GitRevision
+from flywheel_assets.domain.dispatches import FlakeVersion, WorkflowRun
 from flywheel_assets.domain.errors import (
+    AbsentError,
     EvidenceCorruptError,
     EvidenceMissingError,
     EvidenceRolledBackError,
+    FlywheelError,
     NameTakenError,
     PublicationError,
     ReadError,
 )
 from flywheel_assets.domain.inspections import Reading, ReadState
-from flywheel_assets.domain.publications import Attached, Plan, Proof, Release
+from flywheel_assets.domain.platform_runs import Ending
+from flywheel_assets.domain.publications import Attached, FlakeRelease, Plan, Proof, Release
 from flywheel_assets.domain.withdrawals import Unpublished
 from flywheel_assets.ports import Delivery, LogEntry, Progress
 
@@ -223,7 +227,7 @@ class FakeSurface:
 
     def attach(self, plan: Plan, proofs: Sequence[Proof]) -> None:
         self._step("attach")
-        held = self.attached.setdefault(plan.release.artifact.digest.hex, {})
+        held = self.attached.setdefault(_place(plan.release), {})
         for proof in proofs:
             attached = Attached(data=proof.envelope, form=proof.form, annotations=proof.annotations)
             if held.setdefault(proof.name, attached) != attached:
@@ -253,7 +257,7 @@ class FakeSurface:
 
     def proofs(self, release: Release) -> tuple[Attached, ...]:
         self._step("proofs")
-        return tuple(self.attached.get(release.artifact.digest.hex, {}).values())
+        return tuple(self.attached.get(_place(release), {}).values())
 
     def withdraw(self, release: Release, mark: Proof, others: Collection[str]) -> Unpublished:
         self._step("withdraw")
@@ -273,3 +277,133 @@ class FakeSurface:
     def _step(self, name: str) -> None:
         self.before(name)
         self.steps.append(name)
+
+
+def _place(release: Release) -> str:
+    """Where the proofs lie: of a release of a flake beside those of the artifact."""
+    return release.artifact.digest.hex + (f" {release.flake.resource}" if release.flake else "")
+
+
+@dataclass
+class FakeWorkflow:
+    """ports.PublishingWorkflow: a forge whose runs move on as they are looked at, and the releases they make.
+
+    ``asked`` lists every request that was taken. ``refuses`` is raised instead of taking one, ``loses`` after it was
+    taken; ``hides`` keeps runs out of the forge's list, and ``lag`` releases for so many looks.
+    """
+
+    asked: list[str] = field(default_factory=list)
+    runs: dict[str, WorkflowRun] = field(default_factory=dict)
+    releases: dict[str, FlakeVersion] = field(default_factory=dict)
+    store_paths: dict[str, str] = field(default_factory=dict)
+    refuses: FlywheelError | None = None
+    loses: FlywheelError | None = None
+    hides: bool = False
+    lag: int = 0
+    looks: int = 2
+    ending: Ending = Ending.PASSED
+    conclusion: str = "success"
+    revision: GitRevision | None = None
+    store_path: str = ""
+    broken: ReadError | None = None
+    summaries: list[Proof] = field(default_factory=list)
+    before: Callable[[str], None] = nothing
+
+    def plan(self, release: Release) -> Plan:
+        self._step("plan")
+        flake, version = flake_of(release), self._version(release)
+        held = self.releases.get(version)
+        if held is not None and held.revision != flake.revision:
+            raise NameTakenError(f"{flake.name} {version} is of {held.revision}, and {flake.revision} was approved.")
+        missing = () if held is not None else (version,)
+        return Plan(
+            release=release,
+            reference=f"flakehub:{flake.name}/{flake.version or 'rolling'}#{flake.attribute}",
+            missing=missing,
+            present=() if missing else (version,),
+            names=(),
+        )
+
+    def dispatch(self, release: Release, request: str, summary: Proof) -> WorkflowRun:
+        self._step("dispatch")
+        if self.refuses is not None:
+            raise self.refuses
+        number = str(len(self.asked) + 1)
+        self.asked.append(request)
+        self.summaries.append(summary)
+        url = f"{flake_of(release).repository}/actions/runs/{number}"
+        self.runs[request] = WorkflowRun(id=number, url=url)
+        self._seen[number] = 0
+        self.before("answer")
+        if self.loses is not None:
+            raise self.loses
+        return self.runs[request]
+
+    def find(self, release: Release, request: str, since: datetime) -> WorkflowRun | None:
+        del release, since
+        self._step("find")
+        return None if self.hides else self.runs.get(request)
+
+    def look(self, release: Release, run: str) -> WorkflowRun:
+        self._step("look")
+        request = next((request for request, each in self.runs.items() if each.id == run), None)
+        if request is None:
+            raise AbsentError(f"The forge has no run {run}.")
+        self._seen[run] += 1
+        if self._seen[run] >= self.looks and self.runs[request].ending is None:
+            ended = {"ending": self.ending, "conclusion": self.conclusion}
+            self.runs[request] = self.runs[request].model_copy(update=ended)
+            if self.ending is Ending.PASSED:
+                self.release(release)
+        return self.runs[request]
+
+    def release(self, release: Release) -> None:
+        """What the workflow does at its end."""
+        flake, version = flake_of(release), self._version(release)
+        self.releases[version] = FlakeVersion(version=version, revision=self.revision or flake.revision)
+        self.store_paths[version] = self.store_path or release.artifact.name
+
+    def released(self, release: Release) -> FlakeVersion | None:
+        self._step("released")
+        if self.lag > 0:
+            self.lag -= 1
+            return None
+        return self.releases.get(self._version(release))
+
+    def read_back(self, release: Release, progress: Progress, proofs: Sequence[Proof] = ()) -> tuple[Reading, ...]:
+        del progress, proofs
+        self._step("read_back")
+        version, revision = self._version(release), str(flake_of(release).revision)
+        held = self.releases.get(version)
+        if held is None or held.yanked:
+            detail = "yanked" if held else "not there"
+            return (Reading(member="revision", state=ReadState.ABSENT, expected_digest=revision, detail=detail),)
+        expected = {
+            "revision": (str(held.revision), revision),
+            "store path": (self.store_paths[version], release.artifact.name),
+        }
+        return tuple(
+            Reading(member=member, state=ReadState.READ, digest=digest, expected_digest=wanted)
+            for member, (digest, wanted) in expected.items()
+        )
+
+    def yank(self) -> None:
+        """Every release drops out of the list."""
+        self.releases = {v: each.model_copy(update={"yanked": True}) for v, each in self.releases.items()}
+
+    def _version(self, release: Release) -> str:
+        flake = flake_of(release)
+        return flake.version or f"0.1.1+rev-{flake.revision}"
+
+    def _step(self, name: str) -> None:
+        self.before(name)
+        if self.broken is not None:
+            raise self.broken
+
+    _seen: dict[str, int] = field(default_factory=dict)
+
+
+def flake_of(release: Release) -> FlakeRelease:
+    """How it is released."""
+    assert release.flake is not None
+    return release.flake

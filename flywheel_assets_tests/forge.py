@@ -33,6 +33,7 @@ class Left:
     is_gone: bool = False
     is_refused: bool = False
     media_type: str = "application/zip"
+    made: datetime | None = None
 
     @property
     def digest(self) -> str:
@@ -40,8 +41,24 @@ class Left:
 
 
 @dataclass
+class Attested:
+    """An attestation: its bundle, in the list itself as older servers send it or elsewhere, as ``packing`` says.
+
+    Packed are "snappy", said by its media type, and "suffix", by its name alone. ``blob`` stands for what lies there,
+    where it is no packed bundle.
+    """
+
+    bundle: bytes
+    packing: str = "snappy"
+    blob: Answer | None = None
+
+
+@dataclass
 class ForgeRun:
-    """A run; ``attempts`` holds how each ended, the last one empty while it goes on."""
+    """A run; ``attempts`` holds how each ended, the last one empty while it goes on, ``times`` when it began and ended.
+
+    ``elsewhere`` are jobs besides the one on ``label``: their labels, runners ("" for none) and endings.
+    """
 
     id: int
     created: datetime
@@ -54,8 +71,12 @@ class ForgeRun:
     fork: str = ""  # its URL, or "deleted"
     label: str = "nix-lane"
     attempts: list[str] = field(default_factory=lambda: [""])
+    times: list[tuple[datetime, datetime]] = field(default_factory=list)
     steps: dict[str, str] = field(default_factory=dict)
     artifacts: list[Left] = field(default_factory=list)
+    elsewhere: list[tuple[str, str, str]] = field(default_factory=list)
+    runner: str = "runner-1"
+    workflow: str = ".github/workflows/build.yml"
 
 
 def archive(**documents: bytes) -> bytes:
@@ -65,6 +86,17 @@ def archive(**documents: bytes) -> bytes:
         for name, data in documents.items():
             made.writestr(f"{name}.json", data)
     return target.getvalue()
+
+
+def packed(data: bytes) -> bytes:
+    """A Snappy block of literals alone."""
+    size, length = len(data), bytearray()
+    while size > 0x7F:
+        length.append(size & 0x7F | 0x80)
+        size >>= 7
+    pieces = [data[at : at + 0x10000] for at in range(0, len(data), 0x10000)]
+    literals = [b"\xf4" + (len(piece) - 1).to_bytes(2, "little") + piece for piece in pieces]
+    return bytes([*length, size]) + b"".join(literals)
 
 
 @dataclass
@@ -79,8 +111,17 @@ class Forge:
     token: str = ""
     is_hidden: bool = False
     with_etags: bool = True
+    tags: dict[str, str] = field(default_factory=dict)  # the revisions of tags, and of objects that are one
+    committed: dict[str, datetime] = field(default_factory=dict)
+    number: int = 7
+    called: str = ""  # the repository, when it was renamed
+    hidden_on_pages: int = 0
     calls: int = 0
     unchanged: int = 0
+    attested: dict[str, list[Attested]] = field(default_factory=dict)
+    shows_attestations: bool = True
+    url: str = ""
+    asked: list[str] = field(default_factory=list)
     _numbers: int = 0
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
@@ -92,28 +133,38 @@ class Forge:
     def start(self, **fields: Any) -> ForgeRun:
         self._numbers += 1
         run = ForgeRun(1000 + self._numbers, self.clock(), self.clock(), **fields)
+        run.times.append((self.clock(), self.clock()))
         self.runs[run.id] = run
         return run
 
     def end(self, run: ForgeRun, conclusion: str = "success") -> None:
         run.attempts[-1] = conclusion
         run.updated = self.clock()
+        run.times[-1] = (run.times[-1][0], self.clock())
 
     def run_again(self, run: ForgeRun) -> None:
         run.attempts.append("")
         run.updated = self.clock()
+        run.times.append((self.clock(), self.clock()))
 
     def leave(self, run: ForgeRun, name: str = "receipt", **documents: bytes) -> Left:
         self._numbers += 1
-        left = Left(self._numbers, name, archive(**documents))
+        left = Left(self._numbers, name, archive(**documents), made=self.clock())
         run.artifacts.append(left)
         return left
+
+    def attest(self, digest: str, bundle: bytes, **fields: Any) -> Attested:
+        """Keep a bundle about what has this SHA-256 (hex)."""
+        made = Attested(bundle, **fields)
+        self.attested.setdefault(digest, []).append(made)
+        return made
 
     def answer(self, asked: Asked) -> Answer:
         with self._lock:
             self.calls += 1
-            if asked.path.startswith("/blobs/"):
-                return self._blob(int(asked.path.rpartition("/")[2]))
+            self.asked.append(asked.path)
+            if asked.path.startswith(("/blobs/", "/attested/")):
+                return self._elsewhere(asked.path)
             if self.limit is not None:
                 return self.limit
             if self.token and asked.headers.get("Authorization") != f"Bearer {self.token}":
@@ -128,9 +179,21 @@ class Forge:
         """The answer of this face."""
         raise NotImplementedError
 
+    def _elsewhere(self, path: str) -> Answer:
+        """What lies on the host of blobs."""
+        if path.startswith("/attested/"):
+            return self._kept(*path.split("/")[2:4])
+        return self._blob(int(path.rpartition("/")[2]))
+
     def _blob(self, number: int) -> Answer:
         left = next(each for run in self.runs.values() for each in run.artifacts if each.id == number)
         return Answer(200, {"Content-Type": left.media_type}, left.archive)
+
+    def _kept(self, digest: str, number: str) -> Answer:
+        kept = self.attested[digest][int(number.partition(".")[0])]
+        headers = {"Content-Type": "application/x-snappy"} if kept.packing == "snappy" else {}
+        is_packed = kept.packing in {"snappy", "suffix"}
+        return kept.blob or Answer(200, headers, packed(kept.bundle) if is_packed else kept.bundle)
 
     def _marked(self, asked: Asked, answer: Answer) -> Answer:
         if not self.with_etags or answer.status != 200 or not isinstance(answer.body, bytes):
@@ -157,24 +220,54 @@ class Github(Forge):
         parts = path.removeprefix(f"/repos/{self.name}").strip("/").split("/")
         match parts:
             case [""]:
-                return _json({"id": 7, "full_name": self.name})
-            case ["actions", "runs"]:
+                return _json({"id": self.number, "full_name": self.name})
+            case ["git", *rest]:
+                return self._git(rest)
+            case ["attestations", digest]:
+                assert query["predicate_type"] == ["https://slsa.dev/provenance/v1"]
+                return self._attestations(digest.removeprefix("sha256:"), int(query["per_page"][0]))
+            case ["actions", *rest]:
+                return self._shown(rest, query)
+        return Answer(404)
+
+    def _shown(self, parts: list[str], query: dict[str, list[str]]) -> Answer:
+        match parts:
+            case ["runs"]:
                 return self._list(query)
-            case ["actions", "runs", number, "attempts", attempt, *rest]:
+            case ["runs", number, "attempts", attempt, *rest]:
                 return self._attempt(int(number), int(attempt), is_about_jobs=rest == ["jobs"])
-            case ["actions", "runs", number, "artifacts"]:
+            case ["runs", number, "artifacts"]:
                 kept = [self._artifact(each) for each in self.runs[int(number)].artifacts if not each.is_gone]
-                return _json({"total_count": len(kept), "artifacts": kept})
-            case ["actions", "artifacts", number, "zip"]:
+                page = int(query["page"][0])
+                return _json({"total_count": len(kept), "artifacts": kept[(page - 1) * PAGE : page * PAGE]})
+            case ["artifacts", number, "zip"]:
                 return self._left(int(number))
         return Answer(404)
+
+    def _attestations(self, digest: str, most: int) -> Answer:
+        if not self.shows_attestations:
+            return Answer(403)
+        kept = self.attested.get(digest, [])[:most]
+        if not kept:
+            return Answer(404)
+        entries: list[dict[str, Any]] = []
+        for number, each in enumerate(kept):
+            entry: dict[str, Any] = {"repository_id": 7, "bundle": None, "initiator": "user"}
+            if each.packing == "inline":
+                entry["bundle"] = json.loads(each.bundle)
+            elif each.packing != "nowhere":
+                suffix = "json.sn" if each.packing == "suffix" else "json"
+                entry["bundle_url"] = f"{self.url}/attested/{digest}/{number}.{suffix}?sig=s3cret"
+            entries.append(entry)
+        return _json({"attestations": entries})
 
     def _attempt(self, number: int, attempt: int, *, is_about_jobs: bool) -> Answer:
         run = self.runs.get(number)
         if run is None or attempt > len(run.attempts):
             return Answer(404)
         if is_about_jobs:
-            return _json({"total_count": 1, "jobs": [self._job(run, attempt)]})
+            jobs = self._all_jobs(run, attempt)
+            return _json({"total_count": len(jobs), "jobs": jobs})
         return _json(self._run(run, attempt))
 
     def _list(self, query: dict[str, list[str]]) -> Answer:
@@ -184,17 +277,20 @@ class Github(Forge):
         found = [run for run in self.runs.values() if low <= run.created.replace(microsecond=0) <= high]
         found.sort(key=lambda run: (run.created, run.id), reverse=True)
         assert page <= 10, "GitHub shows no more than 1,000 runs of a search"
-        shown = [self._run(run, len(run.attempts)) for run in found[(page - 1) * PAGE : page * PAGE]]
+        end = page * PAGE - self.hidden_on_pages
+        shown = [self._run(run, len(run.attempts)) for run in found[(page - 1) * PAGE : end]]
         return _json({"total_count": len(found), "workflow_runs": shown})
 
     def _run(self, run: ForgeRun, attempt: int) -> dict[str, Any]:
         conclusion = run.attempts[attempt - 1]
-        head: dict[str, Any] | None = {"id": 7, "html_url": self.repository}
+        head: dict[str, Any] | None = {"id": self.number, "html_url": self.repository}
+        start, _ = run.times[attempt - 1]
         if run.fork:
             head = None if run.fork == "deleted" else {"id": 8, "html_url": run.fork}
         return {
             "id": run.id,
             "run_attempt": attempt,
+            "path": run.workflow,
             "status": "completed" if conclusion else "in_progress",
             "conclusion": conclusion or None,
             "head_sha": run.sha,
@@ -202,10 +298,10 @@ class Github(Forge):
             "event": run.event,
             "actor": {"login": run.actor},
             "triggering_actor": {"login": run.actor},
-            "repository": {"id": 7, "html_url": self.repository},
+            "repository": {"id": self.number, "html_url": self.called or self.repository},
             "head_repository": head,
             "created_at": _text(run.created),
-            "run_started_at": _text(run.created),
+            "run_started_at": _text(start),
             "updated_at": _text(run.updated),
         }
 
@@ -214,15 +310,37 @@ class Github(Forge):
             {"number": number, "name": name, "status": "completed", "conclusion": ending}
             for number, (name, ending) in enumerate(run.steps.items(), start=1)
         ]
+        start, end = run.times[attempt - 1]
         return {
+            "id": run.id * 100 + attempt,
             "name": "build",
             "labels": ["self-hosted", run.label],
+            "runner_id": 3,
+            "runner_name": run.runner,
             "conclusion": run.attempts[attempt - 1] or None,
-            "runner_name": "machine-12",
-            "started_at": _text(run.created),
-            "completed_at": _text(run.updated),
+            "started_at": _text(start),
+            "completed_at": _text(end),
             "steps": steps,
         }
+
+    def _all_jobs(self, run: ForgeRun, attempt: int) -> list[dict[str, Any]]:
+        jobs = [self._job(run, attempt)]
+        for number, (label, runner, conclusion) in enumerate(run.elsewhere, start=1):
+            told = {"id": run.id * 100 + 50 + number, "name": f"other-{number}", "labels": [label], "steps": []}
+            told |= {"runner_id": 4 if runner else 0, "runner_name": runner, "conclusion": conclusion}
+            jobs.append({**jobs[0], **told})
+        return jobs
+
+    def _git(self, parts: list[str]) -> Answer:
+        match parts:
+            case ["ref", "tags", *name] if "/".join(name) in self.tags:
+                found = self.tags["/".join(name)]
+                return _json({"ref": "x", "object": {"sha": found, "type": "tag" if found in self.tags else "commit"}})
+            case ["tags", sha] if sha in self.tags:
+                return _json({"sha": sha, "object": {"sha": self.tags[sha], "type": "commit"}})
+            case ["commits", sha] if sha in self.committed:
+                return _json({"sha": sha, "committer": {"date": _text(self.committed[sha])}})
+        return Answer(404)
 
     def _artifact(self, left: Left) -> dict[str, Any]:
         return {
@@ -231,6 +349,7 @@ class Github(Forge):
             "size_in_bytes": len(left.archive),
             "expired": left.is_expired,
             "digest": left.digest,
+            "created_at": _text(left.made) if left.made else None,
         }
 
 
@@ -265,6 +384,8 @@ class Gitlab(Forge):
         return {
             "id": run.id,
             "status": status,
+            "project_id": self.number,
+            "web_url": f"{self.called or self.repository}/-/pipelines/{run.id}",
             "sha": run.sha,
             "ref": run.branch,
             "tag": run.is_tag,
@@ -294,8 +415,8 @@ class Gitlab(Forge):
             "name": name,
             "status": ending.replace("failure", "failed"),
             "tag_list": [run.label],
+            "runner": {"id": 3, "description": run.runner},
             "user": {"username": run.actor},
-            "runner": {"id": 12, "description": "a machine"},
             "started_at": _text(run.created),
             "finished_at": _text(run.updated),
         }
@@ -307,6 +428,7 @@ def served(forge: Forge) -> Iterator[Scripted]:
     scripted = Scripted()
     scripted.otherwise = forge.answer
     with serving(scripted) as server:
+        forge.url = server.url
         yield server
 
 

@@ -59,6 +59,11 @@ class Server:
             self._process.kill()
             self._process.wait()
 
+    def kill(self) -> None:
+        """End it as a power cut would."""
+        self._process.kill()
+        self._process.wait()
+
     def restart(self) -> None:
         """The same server at the same port, on the data that it had; every connection to it is cut."""
         self.stop()

@@ -82,6 +82,7 @@ BROKEN_LAYERS = [
     ("orchestration.resources", "orchestration.resources", "import flywheel_assets.cli"),
     ("definitions", "definitions", "from flywheel_assets import wiring"),
     ("definitions", "definitions", "import httpx_sse"),
+    ("sample", "sample.flakehub_stand_in", "from flywheel_assets import domain"),
     ("cli", "cli.main", "from flywheel_assets.adapters import http"),
     ("cli", "cli.main", "def f():\n    from flywheel_assets.definitions import defs"),
     ("cli", "cli.main", "from flywheel_assets.gate import rules"),

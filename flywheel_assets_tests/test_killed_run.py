@@ -20,9 +20,9 @@ from flywheel_assets.promotion.report import State, report
 from flywheel_assets.wiring import SAMPLE_CATALOGUE, Settings, open_flywheel
 
 PROGRAM = str(Path(sys.executable).with_name("flywheel"))
-# A run is killed when so many log entries and slots are there: in intake, in judging, around each publication.
-# Progress, unlike seconds, means the same on every machine. There are 79 in the end.
-KILLS = (6, 27, 40, 52, 64, 74)
+# A run is killed when so many log entries and slots are there: in intake, in judging, around each publication,
+# and while a workflow is on with one. Progress, unlike seconds, means the same everywhere. There are 94 in the end.
+KILLS = (6, 27, 40, 52, 64, 70, 79, 88)
 PATIENCE = 120
 
 pytestmark = pytest.mark.timeout(2 * PATIENCE)
@@ -125,9 +125,11 @@ def test_every_artifact_has_one_record_and_one_summary(homes: dict[str, Path]) -
     for home in every(homes):
         flywheel = open_flywheel(Settings(home, SAMPLE_CATALOGUE))
         records = [p for name in flywheel.catalogue.outputs for p in publications(flywheel, name)]
-        assert len(records) == len({record.reference for record in records}) == 4
-        # A summary of each but the one that another workflow publishes, and of two images two forms of a signature.
-        assert len(list((home / "evidence/slots").iterdir())) == 3 + 2 * 2
+        assert len(records) == len({record.reference for record in records}) == 5
+        # A summary of each but the one that another workflow publishes, and of two images two forms of a signature;
+        # of the flake a summary of its release, too, and the id of the one request for it.
+        slots = [path for path in (home / "evidence/slots").iterdir() if not path.name.startswith(".")]  # of a kill
+        assert len(slots) == 4 + 2 * 2 + 2
         for record in records:
             log = flywheel.evidence.entries(f"output-{record.output}")
             assert [entry.kind for entry in log if entry.subject == str(record.build)].count(PUBLICATION) == 1
@@ -137,7 +139,14 @@ def test_every_artifact_has_one_record_and_one_summary(homes: dict[str, Path]) -
             for path in (home / "surfaces").rglob("*")
             if path.is_file() and b"verification_summary" in (payload := payload_of(path.read_bytes()))
         }
-        assert len(summaries) == 3
+        assert len(summaries) == 5
+
+
+def test_the_workflow_ran_once_whenever_the_run_was_killed(homes: dict[str, Path]) -> None:
+    for home in every(homes):
+        state = json.loads((home / "sample/flakehub/state.json").read_bytes())
+        assert len(state["runs"]) == 1
+        assert [len(releases) for releases in state["releases"].values()] == [1]
 
 
 def payload_of(data: bytes) -> bytes:

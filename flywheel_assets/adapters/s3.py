@@ -30,7 +30,19 @@ if TYPE_CHECKING:
 _STATUS = re.compile(r"Server returned [a-z0-9 -]*status code: ([0-9]{3})\b")
 _ELSEWHERE = "Received redirect without LOCATION"
 _REFUSED, _SLOW_DOWN = range(300, 500), {429, 503}
+# Rust writes a name that it takes for no path within quotes, and escapes it: the name cannot end the quotes itself.
+_NAME = re.compile(r'\bpath: "((?:[^"\\]|\\.)*)"')
+_ESCAPED = re.compile(r"\\(?:u\{([0-9a-f]{1,6})\}|(.))")
+_CONTROLS = {"n": "\n", "r": "\r", "t": "\t", "0": "\0"}
 _REMEDY = "Check AWS_REGION, AWS_ENDPOINT_URL and the credential, which may have expired or be missing."
+
+
+class UnaddressableError(UnreadableError):
+    """A listing that holds ``key``, which obstore takes for no path, and so names nothing of that page; "" for none."""
+
+    def __init__(self, told: str, key: str) -> None:
+        super().__init__(f'{told} holds "{printable(key, 300)}", a name that nothing can address. Remove that object.')
+        self.key = key
 
 
 def open_bucket(url: str, *, anonymous: bool = False) -> "S3Store":
@@ -59,7 +71,7 @@ def asking(told: str, *, writes: bool = False) -> Iterator[None]:
 
     Raises ReadError by its kind, InvalidInputError, or PublicationError where the block ``writes``.
     """
-    from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
+    from obstore.exceptions import BaseError, InvalidPathError, PermissionDeniedError, UnauthenticatedError
 
     try:
         yield
@@ -67,8 +79,18 @@ def asking(told: str, *, writes: bool = False) -> Iterator[None]:
         raise AbsentError(f"{told} is not there.") from None
     except (PermissionDeniedError, UnauthenticatedError):
         raise _unauthorised(told) from None
+    except InvalidPathError as error:
+        raise UnaddressableError(told, _unaddressable(str(error))) from None
     except BaseError as error:
         raise _failure(told, str(error), writes=writes) from None
+
+
+def _unaddressable(message: str) -> str:
+    """The name in what obstore says of one that is no path: of its debug form, which comes last."""
+    found = _NAME.search(message, message.rfind("\n\nDebug source:\n"))
+    if found is None:
+        return ""
+    return _ESCAPED.sub(lambda m: chr(int(m[1], 16)) if m[1] else _CONTROLS.get(m[2], m[2]), found[1])
 
 
 def _unauthorised(told: str) -> UnauthorisedError:

@@ -29,6 +29,7 @@ from flywheel_assets.domain.names import (
     RepositoryUri,
     WorkflowFile,
 )
+from flywheel_assets.domain.platform_runs import RunId
 from flywheel_assets.domain.statements import canonical
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=2000, strip_whitespace=True)]
@@ -44,6 +45,11 @@ SecretRef = Annotated[str, StringConstraints(pattern=r"^(env:[A-Za-z_][A-Za-z0-9
 """Where a secret lies: `env:NAME`, or `file:<path>`, relative ones below FLYWHEEL_HOME. Never the secret itself."""
 
 HostName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9.-]+(:[0-9]{1,5})?$", max_length=260)]
+ForgeHost = Annotated[
+    str, StringConstraints(pattern=r"^(\*\.)?[a-z0-9-]+(\.[a-z0-9-]+)*(:[0-9]{1,5})?$", max_length=260)
+]
+"""A host, or with `*.` before it all hosts below it: a forge keeps artifacts on many of one domain."""
+
 FolderUrl = Annotated[str, StringConstraints(pattern=r"^file:[^\s]+$", max_length=500)]
 InboxUrl = Annotated[str, StringConstraints(pattern=r"^(file:[^\s]+|s3://[a-z0-9.-]+(/[^\s?#]*)?)$", max_length=500)]
 NixStore = Annotated[str, StringConstraints(pattern=r"^local\?root=/[A-Za-z0-9._/-]+$", max_length=300)]
@@ -228,11 +234,6 @@ class DurableSurface(Entry):
     authority: bool = Field(
         default=False, description="Declares a durable Nix cache of one's own to be a release authority."
     )
-
-    @property
-    def implemented(self) -> bool:
-        """Whether this version of the project can serve the surface."""
-        return self.protocol in {"nix", "oci"}
 
 
 Surface = Annotated[MutableSurface | DurableSurface, Field(discriminator="role")]
@@ -485,11 +486,21 @@ class SourceKind(StrEnum):
 class RunSteps(Entry):
     """What a run's steps prove, by their names as the forge shows them (GitLab: by the names of jobs).
 
-    Names are shell patterns. GitHub calls a step without a name `Run <command>` or `Run <action>`.
+    Names are shell patterns. GitHub calls a step without a name `Run <command>` or `Run <action>`. Whoever writes a
+    workflow names its steps: so on GitHub they prove something in the named `workflows` alone.
     """
 
+    workflows: tuple[Line, ...] = Field(
+        default=(),
+        description="GitHub: the files whose steps prove something, such as `.github/workflows/build.yml`. A pass in "
+        "others counts no more than what the job says of itself; a failure counts in all.",
+    )
     bootstrap: tuple[Line, ...] = Field(
         default=(), description="Steps that install and verify the toolchain, such as `Run */determinate-nix-action@*`."
+    )
+    before_bootstrap: tuple[Line, ...] = Field(
+        default=("Set up job", "Initialize containers", "Pre Run *", "Run actions/checkout@*"),
+        description="Steps that may run before the toolchain is there. Any other step there leaves it unproven.",
     )
     validations: dict[Line, Line] = Field(
         default={}, description="Validation to the step that runs it, such as `pnpm check: Run pnpm check`."
@@ -512,11 +523,24 @@ class ForgeSource(Entry):
         description="Base of its API: `https://api.github.com`, `https://gitlab.example/api/v4`."
     )
     credential: Credential | None = Field(
-        default=None, description="A token that may read runs and artifacts, and nothing else, of the repositories."
+        default=None,
+        description="A token that may read runs, artifacts and contents, and nothing else, of the repositories.",
     )
     app: GithubApp | None = Field(default=None, description="GitHub: instead of a credential's token.")
-    hosts: tuple[HostName, ...] = Field(default=(), description="Hosts that it may lead to for artifacts.")
+    hosts: tuple[ForgeHost, ...] = Field(
+        default=(), description="Hosts that it may lead to for artifacts, such as `*.blob.core.windows.net`."
+    )
     repositories: Annotated[tuple[RepositoryUri, ...], Field(min_length=1)]
+    repository_ids: dict[RepositoryUri, RunId] = Field(
+        default={},
+        description="The forge's number of a repository, where another one has rightly taken its name. Without it the "
+        "first that was seen under the name is the one.",
+    )
+    events: tuple[Line, ...] = Field(
+        default=(),
+        description="Events, as the forge calls them, whose runs count too, besides pushes, tags, releases, schedules "
+        "and starts by hand. Take care with `workflow_run`: it may build what a stranger proposes.",
+    )
     steps: RunSteps = RunSteps()
     receipt_artifacts: Line | None = Field(
         default=None, description="Artifacts of runs that hold receipts, as a shell pattern such as `receipt-*`."

@@ -1,6 +1,7 @@
 """What a catalogue's parts say of each other: each complaint with the path of the entry at fault."""
 
 from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import PurePosixPath
 from posixpath import normpath
 from urllib.parse import unquote
@@ -16,6 +17,7 @@ from flywheel_assets.catalog.models import (
     PublicationTarget,
     Purpose,
     Role,
+    SourceKind,
     Visibility,
     Way,
 )
@@ -90,12 +92,14 @@ def _surfaces(catalogue: Catalogue) -> Iterator[Complaint]:
                 yield (*path, "read_credential"), "is not for a public surface, which is read back anonymously"
             if not is_public and surface.read_credential is None:
                 yield (*path, "read_credential"), "is needed: consumers of this surface do not read anonymously"
-    yield from _credentials_in_s3(catalogue)
+    yield from _of_http_alone(catalogue)
     yield from _open_to_fillers(catalogue)
 
 
-def _credentials_in_s3(catalogue: Catalogue) -> Iterator[Complaint]:
+def _of_http_alone(catalogue: Catalogue) -> Iterator[Complaint]:
     for name, surface in catalogue.surfaces.items():
+        if surface.hosts and not surface.url.startswith(("http://", "https://")):
+            yield ("surfaces", name, "hosts"), "is for surfaces over HTTP: nothing else leads to another host"
         for field in ("credential", "read_credential"):
             if surface.url.startswith("s3:") and getattr(surface, field, None) is not None:
                 yield ("surfaces", name, field), "is not for S3, whose credential is in the environment (AWS_…)"
@@ -140,6 +144,14 @@ def _sources(catalogue: Catalogue) -> Iterator[Complaint]:
             if uri in taken:
                 yield path, f"names {uri}, which is of the source {taken[uri]!r} already"
             taken.setdefault(uri, name)
+        for uri in source.repository_ids:
+            if uri not in source.repositories:
+                yield ("sources", name, "repository_ids", uri), "is not in the source's repositories"
+        if source.kind is SourceKind.GITLAB and source.steps.workflows:
+            yield (
+                ("sources", name, "steps", "workflows"),
+                "is for GitHub: GitLab does not say which file a pipeline is of",
+            )
 
 
 def _rebuilder(catalogue: Catalogue) -> Iterator[Complaint]:
@@ -210,13 +222,43 @@ def _publication(
             (*path, "surface"),
             f"a {output.type.value} output cannot be published to a {surface.protocol} surface",
         )
-    if (surface.protocol == "flakehub") != (target.way is Way.TRIGGERS):
-        yield (*path, "way"), "flakehub takes `triggers`, and only flakehub does"
+    yield from _released(catalogue, path, output, target, surface)
     if not catalogue.validations_of(output):
         yield path, "needs at least one validation, of the output or of its type"
     if surface.protocol == "oci" and (target.repository is None or not target.tags):
         yield path, "an image needs a repository and at least one immutable tag"
     yield from _observed(catalogue, path, output, target)
+
+
+def _released(
+    catalogue: Catalogue, path: tuple[str, ...], output: Output, target: PublicationTarget, surface: DurableSurface
+) -> Iterator[Complaint]:
+    """What a workflow of the source's own releases: where that is asked for, and what carries the binaries."""
+    triggers = surface.protocol == "flakehub"
+    if triggers != (target.way is Way.TRIGGERS):
+        yield (*path, "way"), "flakehub takes `triggers`, and only flakehub does"
+        return
+    if not triggers:
+        if target.flake is not None:
+            yield (*path, "flake"), f"belongs to a flakehub surface, and {target.surface!r} is none"
+        return
+    if surface.forge is None:
+        yield (
+            (*path, "surface"),
+            f"{target.surface!r} names no `forge`, where the workflows that publish to it are started",
+        )
+    if target.flake is None:
+        yield path, "needs `flake`: its name on FlakeHub, its versions, its workflow, and what carries its binaries"
+        return
+    binaries = catalogue.surfaces.get(target.flake.binaries)
+    if not isinstance(binaries, DurableSurface) or binaries.protocol != "nix":
+        yield (*path, "flake", "binaries"), f"{target.flake.binaries!r} is not a durable Nix cache"
+    elif surface.visibility is Visibility.PUBLIC and binaries.visibility is not Visibility.PUBLIC:
+        yield (*path, "flake", "binaries"), f"{target.flake.binaries!r} is not for all who may see the release"
+    for other, entry in takewhile(lambda each: each[1] is not output, catalogue.outputs.items()):
+        theirs = entry.publication.flake if entry.publication else None
+        if theirs is not None and theirs.name.lower() == target.flake.name.lower():
+            yield (*path, "flake", "name"), f"{target.flake.name!r} is released by the output {other!r} too"
 
 
 def _observed(

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import click
 from pydantic import ValidationError
 
-from flywheel_assets.cli.receipts import EVENTS
 from flywheel_assets.domain.artifacts import Artifact
 from flywheel_assets.domain.builds import (
     Bootstrap,
@@ -23,23 +23,30 @@ from flywheel_assets.domain.builds import (
     Validation,
 )
 from flywheel_assets.domain.digests import GitRevision, Sha256
-from flywheel_assets.domain.errors import UsageError
-from flywheel_assets.domain.receipts import Receipt, receipt_statement
+from flywheel_assets.domain.errors import InvalidInputError, UsageError
+from flywheel_assets.domain.receipts import Receipt, read_statement, receipt_statement
 from flywheel_assets.domain.statements import PAYLOAD_TYPE, invalid
+from flywheel_assets.domain.triggers import OTHER, TRIGGERS
 from flywheel_assets.wiring.builders import builder_signer, git_checkout, write_receipt, write_unsigned
 
 
-def emit(artifact: Artifact, options: Mapping[str, Any]) -> None:
-    """Sign the receipt of ``artifact`` and write it, or write what a forge signs. Raises UsageError."""
+def emit(artifact: Artifact, options: Mapping[str, Any], key: str | None) -> None:
+    """Sign the receipt of ``artifact`` and write it, or write what a forge signs. Raises UsageError.
+
+    ``key`` is the private key that the environment held; ``--key`` goes before it.
+    """
     unsigned, target = options["unsigned"], options["target"]
     if unsigned and (options["key_file"] or target != "-"):
         raise UsageError("--unsigned leaves signing to somebody else: give neither --key nor --to with it.")
-    signer = None if unsigned else builder_signer(options["key_file"], os.environ.get("FLYWHEEL_SIGNING_KEY"))
+    signer = None if unsigned else builder_signer(options["key_file"], key)
     try:
         made = Receipt(output=options["output"], run=_run(options), artifact=artifact)
     except ValidationError as error:
         raise UsageError(str(invalid(error, "the receipt", "Correct the option that gives it."))) from error
-    statement = receipt_statement(made)
+    statement = _readable(made)
+    if made.run.source.dirty:
+        told = "flywheel: the checkout is dirty (untracked files count): this build will be rejected."
+        click.echo(f"{told} Commit, or build and write outside of it.", err=True)
     if signer is None:
         write_unsigned(statement, unsigned)
         return
@@ -47,16 +54,29 @@ def emit(artifact: Artifact, options: Mapping[str, Any]) -> None:
     write_receipt(signer.sign(statement, PAYLOAD_TYPE), target, f"{made.run.key}-{made.output}.json")
 
 
+def _readable(made: Receipt) -> bytes:
+    """Its statement. Raises UsageError for one that intake would not read: here somebody is there to be told."""
+    statement = receipt_statement(made)
+    try:
+        read_statement(statement, "This receipt")
+    except InvalidInputError as error:
+        said = f"{error.field}: {error.problem.removesuffix('.')}"
+        raise UsageError(f"This receipt could not be read: {said}. Make an output of less.") from error
+    return statement
+
+
 def _run(options: Mapping[str, Any]) -> BuilderRun:
     now = datetime.now(UTC)
     source = _source(options)
-    event = TriggerEvent(EVENTS[options["event"]])
+    event = TriggerEvent(TRIGGERS.get(options["event"], OTHER))
     bootstrap = _bootstrap(options["bootstrap"]) if options["bootstrap"] else None
     is_tag = event is TriggerEvent.PUSH and source.ref.startswith("refs/tags/")
     return BuilderRun(
         key=BuildKey(run=options["run_id"], attempt=options["attempt"], system=options["system"] or _system()),
         builder=options["builder"],
-        invocation=options["invocation"] or f"{source.repository}/actions/runs/{options['run_id']}",
+        job=options["job"],
+        runner=options["runner"] or runner_of_ci(),
+        invocation=_invocation(options, source),
         source=source,
         definition=options["definition"],
         locked_inputs=tuple(
@@ -112,7 +132,9 @@ def run_options(options: Mapping[str, Any]) -> dict[str, Any]:
     named = {
         "run": options["run_id"],
         "attempt": options["attempt"],
-        "invocation": options["invocation"],
+        "job": options["job"],
+        "runner": options["runner"] or runner_of_ci(),
+        "invocation": _invocation(options, source),
         "event": options["event"],
         "actor": options["actor"],
         "from-fork": options["from_fork"],
@@ -123,6 +145,17 @@ def run_options(options: Mapping[str, Any]) -> dict[str, Any]:
         "dirty" if source.dirty else "clean": True,
     }
     return {name: value for name, value in named.items() if value}
+
+
+def _invocation(options: Mapping[str, Any], source: Source) -> str:
+    """The run's URL; the repository's own where only a person says which run it was."""
+    on_github = f"{source.repository}/actions/runs/{options['run_id']}" if "GITHUB_RUN_ID" in os.environ else ""
+    return options["invocation"] or on_github or source.repository
+
+
+def runner_of_ci() -> str | None:
+    """The runner as GitHub's API names it too: by it, the job is found that a receipt is of."""
+    return os.environ.get("RUNNER_NAME") if "GITHUB_RUN_ID" in os.environ else None
 
 
 def repository_of_ci() -> str:

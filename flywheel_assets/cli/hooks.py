@@ -7,6 +7,9 @@ most builds call for no receipt.
 """
 
 import json
+import os
+import stat
+import time
 import tomllib
 from collections.abc import Mapping
 from datetime import datetime
@@ -19,6 +22,15 @@ from flywheel_assets.domain.limits import DEFAULT_LIMITS
 
 # Relative ones start at the configuration's folder: where Nix runs a hook is anybody's guess.
 PATHS = ("source", "to", "key", "unsigned", "run-file")
+# What `flywheel receipt run` writes, and all that its file may set: a job can edit that file, and may say no more.
+RUN_NAMES = frozenset(
+    (
+        *("run", "attempt", "job", "runner", "invocation", "event", "actor", "from-fork"),
+        *("repository", "ref", "revision", "committed", "clean", "dirty"),
+    )
+)
+# A job lasts hours. What lies there longer was left by an earlier one.
+STALE_SECONDS = 24 * 3600
 _HASH_CHARS = 32
 
 
@@ -52,31 +64,53 @@ def wanted(config: Path, environment: Mapping[str, str]) -> list[tuple[str, list
 
 def _table(config: Path) -> dict[str, Any]:
     try:
-        with config.open("rb") as file:
-            data = file.read(DEFAULT_LIMITS.catalogue_bytes + 1)
+        data = _bounded(config)
     except OSError as error:
         raise UsageError(f"{config} cannot be read: {error.strerror}. Name the hook's configuration.") from error
-    if len(data) > DEFAULT_LIMITS.catalogue_bytes:
-        raise UsageError(f"{config} has over {DEFAULT_LIMITS.catalogue_bytes:,} bytes. Make it smaller.")
     try:
         return tomllib.loads(data.decode("utf-8"))
     except (ValueError, RecursionError) as error:  # TOMLDecodeError and UnicodeDecodeError are both
         raise UsageError(f"{config} is no TOML: {printable(str(error), 300)}.") from error
 
 
+def _bounded(path: Path, *, fresh: bool = False) -> bytes:
+    """What a plain file holds, and nothing that never ends. Raises OSError and UsageError, also for a stale one."""
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        found = os.fstat(file.fileno())
+        if not stat.S_ISREG(found.st_mode):
+            raise UsageError(f"{path} is no plain file.")
+        if fresh and time.time() - found.st_mtime > STALE_SECONDS:
+            hours = STALE_SECONDS // 3600
+            raise UsageError(
+                f"{path} is older than {hours} hours, and so of an earlier job. "
+                "Write it with `flywheel receipt run` in each job, and remove it at its end."
+            )
+        data = file.read(DEFAULT_LIMITS.catalogue_bytes + 1)
+    if len(data) > DEFAULT_LIMITS.catalogue_bytes:
+        raise UsageError(f"{path} has over {DEFAULT_LIMITS.catalogue_bytes:,} bytes. Make it smaller.")
+    return data
+
+
 def _run_file(config: Path, table: dict[str, Any]) -> dict[str, Any]:
-    """What `flywheel receipt run` wrote down, where the table names its file."""
+    """What `flywheel receipt run` wrote down, where the table names its file.
+
+    It must tell the revision: Git would be run on a job's files otherwise, by whoever runs the hook.
+    """
     name = table.pop("run-file", None)
     if name is None:
         return {}
     path = config.absolute().parent / str(name)
     try:
-        options = json.loads(path.read_bytes())
+        options = json.loads(_bounded(path, fresh=True))
     except (OSError, ValueError, RecursionError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no JSON"
         raise UsageError(f"{path} cannot be read: {reason}. Write it with `flywheel receipt run`.") from error
     if not isinstance(options, dict):
         raise UsageError(f"{path} is no JSON object. Write it with `flywheel receipt run`.")
+    if strange := sorted(options.keys() - RUN_NAMES):
+        raise UsageError(f"{path}: {printable(strange[0])}: is nothing that `flywheel receipt run` writes. Remove it.")
+    if "revision" not in options or not options.keys() & {"clean", "dirty"}:
+        raise UsageError(f"{path}: revision: is missing, or clean and dirty are. Write it with `flywheel receipt run`.")
     return options
 
 

@@ -8,6 +8,7 @@ import click
 from rich.table import Table
 
 from flywheel_assets.cli.console import NARROW, console, print_json
+from flywheel_assets.domain.platform_runs import run_named
 from flywheel_assets.promotion.letters import Letter, LetterState, Retried, dismiss, find_letter, letters, retry
 from flywheel_assets.wiring import open_flywheel, settings
 
@@ -45,7 +46,8 @@ def list_(everything: bool, as_document: bool) -> None:
         for letter in found:
             out.print(f"{letter.number}  {letter.name}: {letter.field}, {_since(letter)}")
     waiting = sum(letter.kind == "unknown-output" for letter in found)
-    out.print(f"{len(found)} letters, {waiting} waiting for the catalogue. `flywheel intake explain NUMBER` says more.")
+    letters_found = "1 letter" if len(found) == 1 else f"{len(found)} letters"
+    out.print(f"{letters_found}, {waiting} waiting for the catalogue. `flywheel intake explain NUMBER` says more.")
 
 
 @intake.command(help="One letter in full, and what is to be done.")
@@ -147,5 +149,8 @@ def _since(letter: Letter) -> str:
 def _to_do(letter: Letter) -> str:
     if letter.kind == "unknown-output":
         return "add the output to the catalogue, and nothing more; or dismiss it."
+    if run_named(letter.name) and not letter.kept:
+        return f"`flywheel intake retry {letter.number}` fetches it from its run again; or dismiss it."
     where = "the limits or the catalogue" if letter.kept else "the file in the inbox"
-    return f"deliver it again, whole; or mend {where} and retry {letter.number}; or dismiss it."
+    again = "deliver it again, whole, and dismiss this letter"
+    return f"{again}; or mend {where} and retry {letter.number}; or only dismiss it."

@@ -4,14 +4,19 @@ import click
 
 from flywheel_assets.cli.console import bytes_progress, console, print_json
 from flywheel_assets.cli.looking import parse_build
+from flywheel_assets.domain.dispatches import Dispatch
 from flywheel_assets.domain.errors import PromotionRefusedError
 from flywheel_assets.promotion.explaining import explain_refusal
 from flywheel_assets.promotion.publishing import plan_promotion
 from flywheel_assets.promotion.publishing import promote as publish
+from flywheel_assets.promotion.waiting import said_of
 from flywheel_assets.wiring import open_flywheel, settings
 
 
-@click.command(help="Publish one build, if the gate lets it. Repeating it changes nothing.")
+@click.command(
+    help="Publish one build, if the gate lets it. Repeating it changes nothing, but where a workflow that publishes it "
+    "has failed: then that is asked for once more."
+)
 @click.argument("output")
 @click.argument("build")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing on the surface.")
@@ -35,6 +40,14 @@ def promote(output: str, build: str, dry_run: bool, as_document: bool) -> None:
     except PromotionRefusedError as refusal:
         out.print(explain_refusal(refusal))
         raise
+    if isinstance(done, Dispatch):
+        if as_document:
+            print_json({"schema": 1, "dispatch": done.model_dump(mode="json")})
+            return
+        said = said_of(flywheel, done)
+        out.print(f"Under way: {said.message}.")
+        out.print(f"  to change it: {said.remedy}\n  who acts:     {said.actor}")
+        return
     if as_document:
         print_json({"schema": 1, "publication": done.publication.model_dump(mode="json")})
         return

@@ -11,41 +11,23 @@ from typing import Any, TypeVar
 
 import click
 
-F = TypeVar("F", bound=Callable[..., Any])
+from flywheel_assets.domain.triggers import OTHERS, TRIGGERS
 
-# What GitHub and GitLab call the event that started a run, in the receipt's words (domain.builds.TriggerEvent).
-EVENTS = {
-    "push": "push",
-    "tag": "tag",
-    "schedule": "schedule",
-    "manual": "manual",
-    "web": "manual",
-    "workflow_dispatch": "manual",
-    "pull_request": "pull_request",
-    "pull_request_target": "pull_request",
-    "merge_request_event": "pull_request",
-    "external_pull_request_event": "pull_request",
-    "merge_group": "pull_request",
-    "release": "tag",
-    "api": "manual",
-    "trigger": "manual",
-    "pipeline": "manual",
-    "parent_pipeline": "manual",
-    "repository_dispatch": "manual",
-    "workflow_run": "manual",
-}
+F = TypeVar("F", bound=Callable[..., Any])
 
 # What identifies a run and its source; `flywheel receipt run` writes it down for a hook that is run by somebody else,
 # who does not see the job's variables and should not run Git on the job's files.
 _RUN_OPTIONS = (
     click.option("--run", "run_id", required=True, envvar=["GITHUB_RUN_ID", "CI_PIPELINE_ID"], help="The run's id."),
     click.option("--attempt", type=int, default=1, envvar="GITHUB_RUN_ATTEMPT", show_default=True),
+    click.option("--job", default=None, envvar="CI_JOB_ID", help="The job's number, where the job can know it."),
+    click.option("--runner", default=None, help="The runner's own name; default: from GitHub's variables."),
     click.option("--invocation", default=None, envvar="CI_PIPELINE_URL", help="URL of the run."),
     click.option(
         "--event",
         required=True,
         envvar=["GITHUB_EVENT_NAME", "CI_PIPELINE_SOURCE"],
-        type=click.Choice(sorted(EVENTS)),
+        type=click.Choice(sorted({*TRIGGERS, *OTHERS})),
         help="What started the run.",
     ),
     click.option("--actor", required=True, envvar=["GITHUB_ACTOR", "GITLAB_USER_LOGIN"], help="Who started it."),
@@ -78,8 +60,13 @@ _OPTIONS = (
         "--started", default=None, help="When the run started (RFC 3339); default: the bootstrap's time, or now."
     ),
     click.option("--finished", default=None, help="When it finished (RFC 3339); default: now."),
-    click.option("--key", "key_file", default=None, help="Private key, PKCS #8 PEM; or FLYWHEEL_SIGNING_KEY holds it."),
-    click.option("--to", "target", default="-", show_default=True, help="A file, an inbox folder, or - for stdout."),
+    click.option(
+        "--key",
+        "key_file",
+        default=None,
+        help="File of the private key, PKCS #8 PEM; FLYWHEEL_SIGNING_KEY holds one itself.",
+    ),
+    click.option("--to", "target", default="-", show_default=True, help="An inbox folder, a file called *.json, or -."),
     click.option(
         "--unsigned",
         default=None,
@@ -99,19 +86,22 @@ def _taking(*options: Callable[[F], F]) -> Callable[[F], F]:
 
 
 @click.group(help="What a builder calls after a build: write a signed receipt (docs/receipts.md).")
-def receipt() -> None:
-    """Commands for builders."""
+@click.pass_context
+def receipt(ctx: click.Context) -> None:
+    """Commands for builders. The key leaves the environment first: Git, Nix and what these start have no use for it."""
+    ctx.obj = os.environ.pop("FLYWHEEL_SIGNING_KEY", None)
 
 
 @receipt.command(help="A Nix build: PATH is its store path or result link; the closure comes from the local store.")
 @click.argument("path")
 @_taking(*_OPTIONS)
-def nix(path: str, **options: Any) -> None:
+@click.pass_obj
+def nix(key: str | None, /, path: str, **options: Any) -> None:
     """Describe a store path with its whole closure."""
     from flywheel_assets.cli.emitting import emit
     from flywheel_assets.wiring.builders import nix_closure
 
-    emit(nix_closure(path), options)
+    emit(nix_closure(path), options, key)
 
 
 @receipt.command(
@@ -122,7 +112,16 @@ def nix(path: str, **options: Any) -> None:
 @click.option("--image-repository", help="Repository in staging, such as org/name; default: the name in a registry.")
 @click.option("--netrc", type=click.Path(path_type=Path), help="Credentials for a registry that not all may read.")
 @_taking(*_OPTIONS)
-def oci(image: str, reference: str | None, image_repository: str | None, netrc: Path | None, **options: Any) -> None:
+@click.pass_obj
+def oci(
+    key: str | None,
+    /,
+    image: str,
+    reference: str | None,
+    image_repository: str | None,
+    netrc: Path | None,
+    **options: Any,
+) -> None:
     """Describe an image with the digest of each platform."""
     from flywheel_assets.cli.emitting import emit
     from flywheel_assets.wiring.builders import oci_image
@@ -130,7 +129,7 @@ def oci(image: str, reference: str | None, image_repository: str | None, netrc: 
     described = oci_image(image, reference, image_repository, netrc)
     several = len(described.platforms) > 1
     own = "multi-platform" if several else next(iter(described.platforms)).replace("/", "-")
-    emit(described, {**options, "system": options["system"] or own})
+    emit(described, {**options, "system": options["system"] or own}, key)
 
 
 @receipt.command(help="A Bazel target: LABEL in an execution log (--execution_log_json_file).")
@@ -143,7 +142,10 @@ def oci(image: str, reference: str | None, image_repository: str | None, netrc: 
 @click.option("--output-file", default=None, help="Chooses the action that makes this file.")
 @click.option("--disk-cache", default=None, type=click.Path(path_type=Path), help="Knows the action before Bazel 7.")
 @_taking(*_OPTIONS)
+@click.pass_obj
 def bazel(
+    key: str | None,
+    /,
     label: str,
     log: Path | None,
     events: Path | None,
@@ -157,7 +159,7 @@ def bazel(
     from flywheel_assets.wiring.builders import bazel_outputs
 
     made = bazel_outputs(log, label, events=events, mnemonic=mnemonic, output=output_file, disk_cache=disk_cache)
-    emit(made, options)
+    emit(made, options, key)
 
 
 @receipt.command(help="Print what identifies this run and its source, as JSON, for a hook that sees neither.")
@@ -179,9 +181,10 @@ def run(**options: Any) -> None:
     type=click.Path(path_type=Path),
     help="TOML: which outputs, and what their receipts say (docs/receipts.md).",
 )
-def hook(config: Path) -> None:
+@click.pass_obj
+def hook(key: str | None, /, config: Path) -> None:
     """Emit what the build that Nix has just ended calls for; nothing when no output is named."""
     from flywheel_assets.cli.hooks import wanted
 
     for path, arguments in wanted(config, os.environ):
-        nix.main([path, *arguments], standalone_mode=False)
+        nix.main([path, *arguments], standalone_mode=False, obj=key)

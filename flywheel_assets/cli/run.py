@@ -14,6 +14,7 @@ import click
 
 from flywheel_assets.cli.console import console, runs_progress
 from flywheel_assets.cli.looking import print_report
+from flywheel_assets.cli.standing_in import stand_in
 from flywheel_assets.domain.errors import UsageError
 from flywheel_assets.promotion.report import report
 from flywheel_assets.wiring import SAMPLE_CATALOGUE, Settings, open_flywheel, settings
@@ -32,11 +33,12 @@ def run(with_ui: bool, port: int) -> None:
     with _alone(chosen.home):
         if with_ui:
             _demand_free(port)  # before minutes of work, not after
-        _drain(chosen)
-        if with_ui:
-            from flywheel_assets.cli.serving import serve
+        with stand_in(chosen):
+            _drain(chosen)
+            if with_ui:
+                from flywheel_assets.cli.serving import serve
 
-            serve(chosen, HOST, port)
+                serve(chosen, HOST, port)
 
 
 def _drain(chosen: Settings) -> None:

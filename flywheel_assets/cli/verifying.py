@@ -7,7 +7,7 @@ import click
 from flywheel_assets.cli.console import bytes_progress, console, print_json
 from flywheel_assets.domain.errors import UsageError
 from flywheel_assets.promotion.verification import Verified, verify_reference
-from flywheel_assets.wiring import published_reader
+from flywheel_assets.wiring import FLAKEHUB, published_reader
 
 MAX_KEY_BYTES = 16 * 1024
 
@@ -19,6 +19,10 @@ MAX_KEY_BYTES = 16 * 1024
     "--nix-key", "nix_keys", multiple=True, help="name:base64; may vouch for store paths that provenance leaves out."
 )
 @click.option("--netrc", default=None, type=click.Path(path_type=Path), help="For what is not readable anonymously.")
+@click.option("--cache", default=None, help="For flakehub: the Nix cache that carries the closure and the proofs.")
+@click.option(
+    "--flakehub", default=FLAKEHUB, envvar="FLYWHEEL_FLAKEHUB", help="Base of FlakeHub's API.", show_default=True
+)
 @click.option("--save", default=None, type=click.Path(path_type=Path), help="Folder to write the verified proofs to.")
 @click.option("--resource", default=None, help="What the summary must speak of, such as oci:ghcr/org/name.")
 @click.option("--json", "as_document", is_flag=True, help="Print the stable JSON document (docs/json.md).")
@@ -27,12 +31,14 @@ def verify(
     key_file: str,
     nix_keys: tuple[str, ...],
     netrc: Path | None,
+    cache: str | None,
+    flakehub: str,
     save: Path | None,
     resource: str | None,
     as_document: bool,
 ) -> None:
     """Verify; exit 1 with a sentence when anything does not hold."""
-    surface, verifier = published_reader(reference, nix_keys, netrc)
+    surface, verifier = published_reader(reference, nix_keys, netrc, cache=cache, flakehub=flakehub)
     with bytes_progress("verifying") as progress:
         found = verify_reference(surface, verifier, _public_key(Path(key_file)), reference, progress, resource=resource)
     if save is not None:

@@ -105,10 +105,16 @@ class Dependency(Closed):
 
 
 class BuilderRun(Closed):
-    """Everything about the run that is not the artifact itself."""
+    """Everything about the run that is not the artifact itself.
+
+    ``job`` and ``runner`` are what the forge calls the job (its number) and the machine that took it: by them the job
+    is found among those of the run. Receipts may leave both out.
+    """
 
     key: BuildKey
     builder: BuilderLabel
+    job: Line | None = None
+    runner: Line | None = None
     invocation: Annotated[str, StringConstraints(pattern=r"^https://[^\s\x00-\x1f]+$", max_length=500)]
     source: Source
     definition: Line | None
@@ -119,6 +125,11 @@ class BuilderRun(Closed):
     bootstrap: Bootstrap | None
     validations: tuple[Validation, ...]
     dependencies: tuple[Dependency, ...] = ()
+
+    @property
+    def names_its_job(self) -> bool:
+        """Whether it says which job of the run it was."""
+        return self.job is not None or self.runner is not None
 
     @property
     def order(self) -> tuple[datetime, str]:

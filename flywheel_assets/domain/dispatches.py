@@ -38,6 +38,8 @@ class DispatchState(StrEnum):
 
     REQUESTED = "requested"
     """Written before the forge is asked, so that a crash or an ambiguous answer never makes a second run."""
+    REFUSED = "refused"
+    """The forge took nothing, for sure: asking again makes no second run."""
     DISPATCHED = "dispatched"
     """The forge named the run."""
     RUNNING = "running"
@@ -49,6 +51,16 @@ class DispatchState(StrEnum):
     RELEASED = "released"
     """The release reads back as approved."""
     YANKED = "yanked"
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it may still change by itself, so that it is to be followed."""
+        return self in {
+            DispatchState.REQUESTED,
+            DispatchState.DISPATCHED,
+            DispatchState.RUNNING,
+            DispatchState.AWAITS_RELEASE,
+        }
 
 
 class Dispatch(Closed):

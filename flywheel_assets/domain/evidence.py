@@ -4,22 +4,27 @@ from dataclasses import dataclass
 
 from pydantic import AwareDatetime
 
-from flywheel_assets.domain.builds import BuildKey, Closed, Source
+from flywheel_assets.domain.builds import BuilderRun, BuildKey, Closed, Source
 from flywheel_assets.domain.decisions import Decision
 from flywheel_assets.domain.digests import EvidenceDigest, GitRevision
 from flywheel_assets.domain.disagreements import RecordedComparison, RecordedDisagreement
 from flywheel_assets.domain.inspections import Inspection
 from flywheel_assets.domain.names import OutputName
-from flywheel_assets.domain.platform_runs import RecordedRun
+from flywheel_assets.domain.platform_runs import RecordedRun, is_another_run
 from flywheel_assets.domain.receipts import Receipt, TestOutcome
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """The source that a keyless signer's certificate names, by the word of the OIDC issuer; ``revision`` may lack."""
+    """The source and run that a keyless signer's certificate names, by the word of the OIDC issuer.
+
+    ``revision``, ``ref`` (in full) and ``invocation`` (the run's URL) are empty where it does not name them.
+    """
 
     repository: str
     revision: str
+    ref: str = ""
+    invocation: str = ""
 
     def __str__(self) -> str:
         return f"{self.repository} at {self.revision or 'a revision that it does not name'}"
@@ -27,6 +32,14 @@ class Origin:
     def contradicts(self, source: Source) -> bool:
         """Whether it is another repository or revision than ``source``; one that lacks contradicts nothing."""
         return self.repository != source.repository or self.revision not in {"", str(source.revision)}
+
+    def is_exactly(self, source: Source) -> bool:
+        """Whether it names the repository and the revision of ``source``."""
+        return (self.repository, self.revision) == (source.repository, str(source.revision))
+
+    def is_of_another_run(self, run: BuilderRun) -> bool:
+        """Whether it was issued to another run, or attempt, than ``run``; one that names none was not."""
+        return is_another_run(self.invocation, run.source.repository, run.key.run, run.key.attempt)
 
 
 class Signatures(Closed):
@@ -100,13 +113,13 @@ class EvidenceBundle(Closed):
     """Everything the gate may look at for one build.
 
     ``receipts`` are those of this very run, ``witnesses`` those of other runs of the same output, source
-    revision and system, ``dependencies`` those of outputs that this one is built from. ``platform_runs`` is what the
-    forge says of the runs of receipts and witnesses. ``decisions`` are all that people signed and that bears on this
-    build, what its receipts were signed with, or what it is built from; with all that revokes one of them.
-    ``disagreements`` are those about content of this build, by whomever and whenever it was built, ``comparisons`` what
-    differed in its bodies. ``damaged`` holds a sentence for each piece of evidence that a log names and that could not
-    be read: none of it may
-    be dropped silently, because it may have been evidence against the artifact.
+    revision and system, one for all that say the same, and ``dependencies`` those of outputs that this one is built
+    from. ``platform_runs`` is what the forge says of the runs of receipts and witnesses. ``decisions`` are all that
+    people signed and that bears on this build, what its receipts were signed with, or what it is built from; with all
+    that revokes one of them. ``disagreements`` are those about content of this build, by whomever and whenever it was
+    built, ``comparisons`` what differed in its bodies. ``damaged`` holds a sentence for each piece of evidence that a
+    log names and that could not be read: none of it may be dropped silently, because it may have been evidence against
+    the artifact.
     """
 
     output: OutputName
@@ -130,6 +143,7 @@ class EvidenceBundle(Closed):
         found = {attested.evidence for attested in (*self.receipts, *self.witnesses, *self.dependencies)}
         found |= {test.evidence for test in self.tests} | {recorded.evidence for recorded in self.inspections}
         found |= {recorded.evidence for recorded in self.platform_runs}
+        found |= {said.evidence for recorded in self.platform_runs for said in recorded.provenance}
         found |= {attested.evidence for attested in self.decisions}
         found |= {recorded.evidence for recorded in self.disagreements}
         found |= {recorded.evidence for recorded in self.comparisons}

@@ -52,8 +52,17 @@ class Limits:
     forge_answer_bytes: int = 16 * MIB
     forge_jobs: int = 1000  # of one run
     forge_artifacts: int = 1000
-    receipt_artifacts: int = 50  # of one run, and their archives together as large as one may be unpacked
+    forge_finding_pages: int = 10  # of the runs of one workflow, when one is looked for; GitHub shows no more
+    flake_releases: int = 20_000
+    workflow_input_chars: int = 65_535  # of all inputs of a dispatch together (GitHub Actions, "Inputs")
+    forge_attempts: int = 50  # of one run, the last ones: GitHub lets nobody re-run it more often
+    forge_troubles: int = 200  # runs of one repository that could not be read, and are tried again
+    receipt_artifacts: int = 50  # of one run
+    attested_receipts: int = 50  # of one run: as many questions for attestations, and of each digest so many bundles
+    attestations: int = 50
     archive_bytes: int = 16 * MIB
+    archive_entries: int = 2_000  # of all kinds, before its directory is parsed
+    # Of one run, what is thrown away counted in: documents, bytes of archives and again bytes unpacked.
     archive_files: int = 200
     archive_unpacked_bytes: int = 64 * MIB
 

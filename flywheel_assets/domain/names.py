@@ -3,7 +3,7 @@
 import re
 from typing import Annotated
 
-from pydantic import AfterValidator, StringConstraints
+from pydantic import AfterValidator, StringConstraints, TypeAdapter, ValidationError
 
 STORE_PATH = re.compile(r"/nix/store/[0-9a-df-np-sv-z]{32}-[0-9a-zA-Z+\-._?=]{1,211}")
 
@@ -66,6 +66,18 @@ FilePath = Annotated[str, StringConstraints(pattern=f"^[^{_UNSEEN}]+$", max_leng
 
 Line = Annotated[str, StringConstraints(pattern=f"^[^{_UNSEEN}]*$", max_length=500)]
 """One line of text without control and format characters: none that could paint a terminal or turn text around."""
+
+
+_VERSION: TypeAdapter[str] = TypeAdapter(SemanticVersion)
+
+
+def version_of_tag(ref: str) -> str | None:
+    """The semantic version that a ref names: ``refs/tags/v1.2.3`` or ``refs/tags/1.2.3``; None for all others."""
+    tag = ref.removeprefix("refs/tags/")
+    try:
+        return _VERSION.validate_python(tag.removeprefix("v")) if tag != ref else None
+    except ValidationError:
+        return None
 
 
 def store_path_hash(path: str) -> str:

@@ -21,6 +21,8 @@ from flywheel_assets.domain.names import (
 )
 from flywheel_assets.domain.statements import canonical
 
+ROLLING = "rolling"
+
 
 class FlakeRelease(Closed):
     """How a flake output is to be released on FlakeHub, and by which workflow.
@@ -37,6 +39,19 @@ class FlakeRelease(Closed):
     repository: RepositoryUri
     workflow: WorkflowFile
     ref: Line
+
+    @property
+    def resource(self) -> str:
+        """What a summary for the publishing workflow speaks of: all that it must not release otherwise.
+
+        The digest of a store path alone would fit other revisions and versions too.
+        """
+        return flake_resource(self.name, self.version, self.revision, self.attribute)
+
+
+def flake_resource(name: str, version: str | None, revision: GitRevision, attribute: str) -> str:
+    """``flakehub:<ORG/FLAKE>/<version>?rev=<revision>#<attribute>``, ``rolling`` for a version that FlakeHub makes."""
+    return f"flakehub:{name}/{version or ROLLING}?rev={revision}#{attribute}"
 
 
 class Release(Closed):

@@ -88,6 +88,8 @@ class _Run(Wire):
     id: Line
     attempt: int
     system: Line
+    job: Line | None = None
+    runner: Line | None = None
 
 
 class _Internal(Wire):
@@ -167,7 +169,7 @@ def receipt_statement(receipt: Receipt) -> bytes:
                     "definition": run.definition,
                 },
                 "internalParameters": {
-                    "run": {"id": run.key.run, "attempt": run.key.attempt, "system": run.key.system},
+                    "run": {"id": run.key.run, "attempt": run.key.attempt, "system": run.key.system, **_job(run)},
                     "trigger": run.trigger.model_dump(mode="json"),
                     "artifact": described,
                 },
@@ -243,6 +245,8 @@ def _receipt(statement: Statement, document: str, limits: Limits) -> Receipt:
     run = BuilderRun(
         key=BuildKey(run=internal.run.id, attempt=internal.run.attempt, system=internal.run.system),
         builder=_label(details.builder.id),
+        job=internal.run.job,
+        runner=internal.run.runner,
         invocation=details.metadata.invocation,
         source=Source(
             repository=external.repository,
@@ -290,6 +294,11 @@ def _refuse_twice(items: tuple[ResourceDescriptor, ...], document: str, field: s
         if name in seen:
             raise InvalidInputError(document, field, f"names {name!r} twice", REMEDY)
         seen.add(name)
+
+
+def _job(run: BuilderRun) -> dict[str, str]:
+    """What names the job; left out where nothing does, as in receipts that know of neither."""
+    return {name: value for name, value in (("job", run.job), ("runner", run.runner)) if value is not None}
 
 
 def _label(builder_id: str) -> BuilderLabel:

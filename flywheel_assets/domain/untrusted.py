@@ -6,12 +6,17 @@ very long strings, bytes that are not UTF-8.
 
 import json
 import math
+import re
 from typing import Any, NoReturn
 
 from flywheel_assets.domain.errors import InvalidInputError, LimitExceededError
 from flywheel_assets.domain.limits import DEFAULT_LIMITS, Limits
 
 JsonObject = dict[str, Any]
+
+# Up to its end, or that of the text. Possessive, so that nothing is gone over twice.
+_STRING = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
+_BRACKET = re.compile(r"[\[\]{}]")
 
 
 def parse_json(
@@ -67,22 +72,9 @@ def _finite(number: str) -> float:
 def _depth(text: str) -> int:
     """The deepest nesting of brackets outside strings; linear, and safe before any recursive parser runs."""
     depth = deepest = 0
-    inside = escaped = False
-    for char in text:
-        if inside:
-            if escaped:
-                escaped = False
-            elif char == "\\":
-                escaped = True
-            elif char == '"':
-                inside = False
-        elif char == '"':
-            inside = True
-        elif char in "[{":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif char in "]}":
-            depth -= 1
+    for bracket in _BRACKET.findall(_STRING.sub("", text)):
+        depth += 1 if bracket in "[{" else -1
+        deepest = max(deepest, depth)
     return deepest
 
 

@@ -49,7 +49,7 @@ def _why_none(case: Case) -> Finding:
             actor="the builder",
         )
     attested = receipts[-1]
-    signatures, receipt = attested.signatures, attested.receipt
+    signatures, receipt, origin = attested.signatures, attested.receipt, attested.signatures.origin
     label = receipt.run.builder
     if not signatures.any:
         return _answer(
@@ -82,8 +82,10 @@ def _why_none(case: Case) -> Finding:
         "key-not-for-receipts": "the key is not for receipts",
         "key-not-for-builder": f"the key may not speak for the builder {label}",
         "key-not-for-repository": f"the key may not speak for {receipt.run.source.repository}",
-        "origin-contradicts-receipt": f"its certificate is for a run of {printable(str(signatures.origin), 200)}, "
+        "origin-contradicts-receipt": f"its certificate is for a run of {printable(str(origin), 200)}, "
         f"and the receipt says {receipt.run.source.repository} at {receipt.run.source.revision}",
+        "certificate-of-another-run": f"its certificate is for {printable(origin.invocation if origin else '', 200)}, "
+        f"and the receipt is of attempt {receipt.run.key.attempt} of run {receipt.run.key.run}",
         "key-not-valid-then": f"the key was not valid when the run finished ({receipt.run.finished_at:%Y-%m-%d})"
         + (f", or when its receipt arrived ({attested.arrived_at:%Y-%m-%d})" if attested.arrived_at else ""),
     }[reason]

@@ -26,7 +26,7 @@ def _of_bootstrap(case: Case) -> Iterator[Finding]:
         return
     proof, seen = run.bootstrap, bootstrap_ending(case)
     if seen is Ending.PASSED:
-        yield _bootstrap.passed(f"{bootstrap_steps(case)[0].name}, which the forge saw end well before the build")
+        yield _bootstrap.passed(f"{bootstrap_steps(case)[0].name}, which the forge saw end well before all else")
         return
     if proof is None or seen is Ending.FAILED:
         yield _bootstrap(
@@ -41,7 +41,7 @@ def _of_bootstrap(case: Case) -> Iterator[Finding]:
             VerdictClass.REJECTED_TEMPORARILY,
             "bootstrap-claim-untrusted",
             f"only the job itself says so, and {run.builder} is not trusted with claims about bootstrap",
-            remedy="Sign with a key that is isolated from the job, or trust this builder's claim in the catalogue.",
+            remedy=_remedy(case),
             actor=case.builder_owner,
         )
     if proof is None:
@@ -55,6 +55,18 @@ def _of_bootstrap(case: Case) -> Iterator[Finding]:
             actor=case.builder_owner,
         )
     yield _bootstrap.passed(f"{proof.tool} {proof.verified_version} by {proof.installed_by}, verified before the build")
+
+
+def _remedy(case: Case) -> str:
+    named = "Sign with a key that is isolated from the job, or trust this builder's claim in the catalogue."
+    repository = case.receipt.run.source.repository
+    sources = [name for name, source in case.catalogue.sources.items() if repository in source.repositories]
+    if not sources:
+        return named
+    steps = f"sources.{sources[0]}.steps"
+    return (
+        f"Name the step that installs it under `{steps}.bootstrap` and its file under `{steps}.workflows`. Or: {named}"
+    )
 
 
 @needs_receipt(_known)

@@ -8,7 +8,7 @@ from functools import cached_property, wraps
 from flywheel_assets.catalog.models import Builder, Catalogue, Claim, ForgeSource, Output, Purpose, TrustedKey
 from flywheel_assets.domain.builds import BuilderRun
 from flywheel_assets.domain.evidence import AttestedReceipt, EvidenceBundle, Origin, Signatures
-from flywheel_assets.domain.platform_runs import AbsentRun, PlatformRun
+from flywheel_assets.domain.platform_runs import AbsentRun, PlatformRun, WorkflowProvenance, is_absent
 from flywheel_assets.domain.receipts import Receipt
 from flywheel_assets.domain.verdicts import About, Finding, Phase, VerdictClass
 
@@ -76,18 +76,27 @@ class Case:
         return self.catalogue.source_of(run.source.repository)
 
     def recorded(self, run: BuilderRun) -> PlatformRun | AbsentRun | None:
-        """What the catalogued forge says of a run; None when it was not heard yet, or there is none."""
+        """What the catalogued forge says of a run; None when it was not heard for certain yet, or there is none."""
         if self.forge_of(run) is None:
             return None
         about = [recorded.found for recorded in self.bundle.platform_runs if recorded.is_of(run)]
         # A forge that had none, and has it now, was behind.
-        return next((found for found in reversed(about) if isinstance(found, PlatformRun)), about[0] if about else None)
+        known = next((found for found in reversed(about) if isinstance(found, PlatformRun)), None)
+        absences = [found for found in about if isinstance(found, AbsentRun)]
+        return known or (absences[-1] if is_absent(absences) else None)
 
     @property
     def confirmed(self) -> PlatformRun | None:
-        """The forge's record of the receipt's run, when it says the same as the receipt."""
+        """The forge's record of the receipt's run, when it and the provenance in it say the same as the receipt."""
         found = self.recorded(self.receipt.run)
-        return found if isinstance(found, PlatformRun) and not found.disagreement(self.receipt.run) else None
+        if not isinstance(found, PlatformRun) or found.disagreement(self.receipt.run):
+            return None
+        return None if any(said.disagreement(self.receipt.run) for said in self.provenance) else found
+
+    @property
+    def provenance(self) -> tuple[WorkflowProvenance, ...]:
+        """The forge's own provenance of this very artifact and run, by those who may speak for it to this day."""
+        return attesting(self.catalogue, self.authentic[0], self.recorded(self.receipt.run))
 
     def believes(self, claim: Claim) -> bool:
         """Whether a fact in the receipt counts: platform-verified, or a claim this builder is trusted with.
@@ -139,11 +148,13 @@ def why_not_trusted(
     arrived_at: datetime | None = None,
     *,
     purpose: Purpose = Purpose.RECEIPTS,
+    by_any_run: bool = False,
 ) -> str:
     """The reason code why ``key``, in a certificate from ``origin``, may not speak for ``receipt``; empty when it may.
 
     A workflow that many repositories call has one identity: what it signs speaks for the source it was called from.
     What arrives after a key's time is not believed of it, whatever time it gives itself: the key may have leaked.
+    With ``by_any_run`` the certificate may be of a later run on the same source, as a test's may.
     """
     run = receipt.run
     if purpose not in key.for_:
@@ -154,10 +165,29 @@ def why_not_trusted(
         return "key-not-for-repository"
     if origin is not None and origin.contradicts(run.source):
         return "origin-contradicts-receipt"
+    if origin is not None and not by_any_run and origin.is_of_another_run(run):
+        return "certificate-of-another-run"
     too_early = key.valid_from is not None and run.finished_at < key.valid_from
     last = max(run.finished_at, arrived_at or run.finished_at)
     too_late = key.valid_until is not None and last > key.valid_until
     return "key-not-valid-then" if too_early or too_late else ""
+
+
+def attesting(
+    catalogue: Catalogue, attested: AttestedReceipt, found: PlatformRun | AbsentRun | None
+) -> tuple[WorkflowProvenance, ...]:
+    """The provenance in a run's record that is about the receipt's artifact, by signers whom the catalogue trusts."""
+    receipt = attested.receipt
+    return tuple(
+        said
+        for said in (found.provenance if isinstance(found, PlatformRun) else ())
+        if said.digest.hex == receipt.artifact.digest.hex
+        and any(
+            (key.issuer, key.identity) == (said.issuer, said.identity)
+            and not why_not_trusted(key, receipt, None, attested.arrived_at)
+            for key in catalogue.keys.values()
+        )
+    )
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,8 @@ def _of_source(case: Case) -> Iterator[Finding]:
         yield _source(PERMANENTLY, "tree-dirty", message, remedy=BUILD_CLEAN, actor=case.builder_owner)
     if not run.locked_inputs and case.output.type.value == "nix":
         message = "the receipt names no locked input"
-        yield _source(PERMANENTLY, "inputs-not-locked", message, remedy=BUILD_CLEAN, actor=case.builder_owner)
+        remedy = "Build again, with `--lock flake.lock`; a flake without inputs has none: `--lock flake.nix` says all."
+        yield _source(PERMANENTLY, "inputs-not-locked", message, remedy=remedy, actor=case.builder_owner)
     if not case.believes(Claim.SOURCE):
         yield _source(
             VerdictClass.REJECTED_TEMPORARILY,

@@ -6,10 +6,20 @@ Without a forge in the catalogue's ``sources`` for the repository, receipts alon
 from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
 
-from flywheel_assets.domain.builds import BuilderRun, ValidationResult
-from flywheel_assets.domain.platform_runs import AbsentRun, Ending, RunJob, RunStep
+from flywheel_assets.catalog.models import Claim, SourceKind
+from flywheel_assets.domain.builds import BuilderRun, TriggerEvent, ValidationResult
+from flywheel_assets.domain.errors import printable
+from flywheel_assets.domain.platform_runs import (
+    EVENTS,
+    AbsentRun,
+    Ending,
+    PlatformRun,
+    RunJob,
+    RunStep,
+    is_strange_job,
+)
 from flywheel_assets.domain.verdicts import Finding, Phase, VerdictClass
-from flywheel_assets.gate.case import Answer, Case, needs_receipt
+from flywheel_assets.gate.case import Answer, Case, needs_receipt, person
 
 _answer = Answer("forge_vouches_for_the_run", Phase.INTEGRITY)
 _RESULTS = {Ending.PASSED: ValidationResult.PASSED, Ending.FAILED: ValidationResult.FAILED}
@@ -17,7 +27,7 @@ _RESULTS = {Ending.PASSED: ValidationResult.PASSED, Ending.FAILED: ValidationRes
 
 @needs_receipt(_answer)
 def forge_vouches_for_the_run(case: Case) -> Finding:
-    """The forge knows the run, and what it says of it is what the receipt says."""
+    """The forge knows the run, and what it and its workflow's own provenance say of it is what the receipt says."""
     run = case.receipt.run
     if case.source is None:
         return _answer.passed(f"no forge is catalogued for {run.source.repository}")
@@ -30,6 +40,15 @@ def forge_vouches_for_the_run(case: Case) -> Finding:
             remedy="No action needed while the run goes on; it is judged again when the forge says how it ended.",
             actor=case.builder_owner,
         )
+    if refusal := _refusal(case, found, named):
+        return refusal
+    signers = sorted({said.identity for said in case.provenance})
+    attested = f", and {', '.join(signers)} attests its artifact" if signers else ""
+    return _answer.passed(f"the forge knows {named} as the receipt tells of it{attested}")
+
+
+def _refusal(case: Case, found: PlatformRun | AbsentRun, named: str) -> Finding | None:
+    run = case.receipt.run
     if isinstance(found, AbsentRun):
         return _answer(
             VerdictClass.REJECTED_PERMANENTLY,
@@ -38,7 +57,7 @@ def forge_vouches_for_the_run(case: Case) -> Finding:
             remedy="Build again, and find out who signed a receipt of a run that is not there.",
             actor=case.builder_owner,
         )
-    if problem := found.disagreement(run):
+    if problem := found.disagreement(run) or _strange_certificate(case, found):
         return _answer(
             VerdictClass.REJECTED_PERMANENTLY,
             "receipt-contradicts-platform",
@@ -46,7 +65,15 @@ def forge_vouches_for_the_run(case: Case) -> Finding:
             remedy="Build again under a new run, and find out who signed the receipt.",
             actor=case.builder_owner,
         )
-    return _answer.passed(f"the forge knows {named} as the receipt tells of it")
+    if problem := next((text for said in case.provenance if (text := said.disagreement(run))), ""):
+        return _answer(
+            VerdictClass.REJECTED_PERMANENTLY,
+            "provenance-contradicts-receipt",
+            f"the workflow's own provenance of this artifact contradicts the receipt about {named}: {problem}",
+            remedy="Build again under a new run, and find out who signed the receipt.",
+            actor=case.builder_owner,
+        )
+    return next(_doubts(case, found, run), None)
 
 
 def forge_contradicts(case: Case, run: BuilderRun) -> bool:
@@ -59,47 +86,115 @@ def forge_has_no_doubt(case: Case, run: BuilderRun) -> bool:
     """Whether a run counts as a second opinion: confirmed by its forge, where one is catalogued."""
     if case.forge_of(run) is None:
         return True
-    return case.recorded(run) is not None and not forge_contradicts(case, run)
+    found = case.recorded(run)
+    return isinstance(found, PlatformRun) and not found.disagreement(run) and not any(_doubts(case, found, run))
+
+
+def _doubts(case: Case, found: PlatformRun, run: BuilderRun) -> Iterator[Finding]:
+    """Why a run that is as its receipt tells still proves nothing; ``run`` may be another receipt's than the case's."""
+    builder = case.catalogue.builders.get(run.builder)
+    owner = person(case.catalogue, builder.owner) if builder else case.catalogue_owner
+    named, source = f"attempt {found.attempt} of run {found.run}", case.catalogue.source_of(run.source.repository)
+    is_usual = found.event is not TriggerEvent.MANUAL or found.event_name in EVENTS
+    if not is_usual and (source is None or found.event_name not in source.events):
+        yield _answer(
+            VerdictClass.REJECTED_TEMPORARILY,
+            "event-not-catalogued",
+            f"{named} was started by {found.event_name or 'an event that nobody named'}, no usual one",
+            remedy="Build from a push, tag, schedule or by hand; or name the event under `events` of the source.",
+            actor=case.catalogue_owner,
+        )
+    elsewhere = [job.name for job in found.jobs if job.ran and run.builder not in job.labels]
+    if elsewhere and not run.names_its_job:
+        yield _answer(
+            VerdictClass.REJECTED_TEMPORARILY,
+            "job-unnamed",
+            f"{named} also ran {elsewhere[0]} elsewhere, and the receipt does not say which job is its own",
+            remedy="Let the receipt name its job, as `flywheel receipt` does in a job of a forge, and build again.",
+            actor=owner,
+        )
+    if not found.has_passed(run):
+        yield _answer(
+            VerdictClass.REJECTED_TEMPORARILY,
+            "platform-run-failed",
+            f"{'the job' if run.names_its_job else 'a job'} of {named} failed or was cancelled",
+            remedy="Mend it and build again.",
+            actor=owner,
+        )
+
+
+def _strange_certificate(case: Case, found: PlatformRun) -> str:
+    origin = case.authentic[0].signatures.origin
+    if origin is None or not is_strange_job(origin.invocation, found):
+        return ""
+    return f"its certificate is for {printable(origin.invocation, 200)}, and that is no job of this pipeline"
 
 
 def bootstrap_steps(case: Case) -> list[RunStep]:
-    """The steps of the receipt's lane that install the toolchain, as the catalogue knows them."""
-    found = case.confirmed
-    lane = found.on(case.receipt.run.builder) if found else ()
-    return [step for job in lane for step in _matching(job, _bootstrap_names(case))]
+    """The steps of the receipt's job that install the toolchain, as the catalogue knows them."""
+    return [step for job in _built_in(case) for step in _matching(job, _bootstrap_names(case))]
 
 
 def bootstrap_ending(case: Case) -> Ending | None:
-    """How the lane's bootstrap ended in the forge's eyes; None when its steps tell nothing.
+    """How the job's bootstrap ended in the forge's eyes; None when its steps tell nothing.
 
-    PASSED needs it in every job of the lane, before any step that validates: which job built, nobody says.
+    PASSED needs it in every job that the receipt may mean, before all other steps but those of ``before_bootstrap``.
+    Where the steps of the workflow are said to tell, and do not show it, it FAILED, whatever the job says of itself.
     """
-    found = case.confirmed
-    lane = found.on(case.receipt.run.builder) if found else ()
+    jobs, names = _built_in(case), _bootstrap_names(case)
+    if not jobs or not names:
+        return None
     if any(step.ending is Ending.FAILED for step in bootstrap_steps(case)):
         return Ending.FAILED
-    return Ending.PASSED if lane and all(_is_equipped(case, job) for job in lane) else None
+    if _is_gitlab(case):
+        return None
+    is_seen = all(_is_equipped(case, job) for job in jobs)
+    if _tells(case):
+        return Ending.PASSED if is_seen else Ending.FAILED
+    return Ending.PASSED if is_seen and case.believes(Claim.BOOTSTRAP) else None
 
 
 def seen_validations(case: Case) -> set[tuple[str, ValidationResult]]:
-    """The validations that steps of the run are, in any of its jobs, and how they ended. Skipped ones tell nothing."""
+    """The validations that steps of the run are, in any of its jobs, and how they ended. Skipped ones tell nothing.
+
+    A pass counts where the workflow's steps do, a failure everywhere.
+    """
     found, source = case.confirmed, case.source
     if found is None or source is None:
         return set()
+    counts = set(_RESULTS) if _tells(case) or case.believes(Claim.VALIDATION) else {Ending.FAILED}
     return {
         (name, _RESULTS[step.ending])
         for name, pattern in source.steps.validations.items()
         for job in found.jobs
         for step in _matching(job, (pattern,))
-        if step.ending in _RESULTS
+        if step.ending in counts
     }
 
 
+def _built_in(case: Case) -> tuple[RunJob, ...]:
+    """The jobs that the receipt may mean."""
+    return case.confirmed.jobs_of(case.receipt.run) if case.confirmed else ()
+
+
+def _tells(case: Case) -> bool:
+    """Whether the steps of the run's workflow prove something: whoever writes a workflow names its steps."""
+    found, source = case.confirmed, case.source
+    return found is not None and source is not None and (_is_gitlab(case) or found.workflow in source.steps.workflows)
+
+
+def _is_gitlab(case: Case) -> bool:
+    """GitLab has one file of pipelines, and shows no steps: those of a job may have done what it does not show."""
+    return case.source is not None and case.source.kind is SourceKind.GITLAB
+
+
 def _is_equipped(case: Case, job: RunJob) -> bool:
-    installed = [s.number for s in _matching(job, _bootstrap_names(case)) if s.ending is Ending.PASSED]
-    patterns = tuple(case.source.steps.validations.values()) if case.source else ()
-    used = [step.number for step in _matching(job, patterns) if step.ending is not Ending.SKIPPED]
-    return bool(installed) and all(min(installed) < number for number in used)
+    names = _bootstrap_names(case)
+    installed = [step.number for step in _matching(job, names) if step.ending is Ending.PASSED]
+    before = (*names, *(case.source.steps.before_bootstrap if case.source else ()))
+    others = {step.number for step in job.steps if step.ending is not Ending.SKIPPED}
+    others -= {step.number for step in _matching(job, before)}
+    return bool(installed) and all(min(installed) < number for number in others)
 
 
 def _bootstrap_names(case: Case) -> tuple[str, ...]:

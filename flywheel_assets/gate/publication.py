@@ -1,6 +1,7 @@
 """Phase 5: may this go to that surface, and now?"""
 
 from flywheel_assets.catalog.models import Visibility
+from flywheel_assets.domain.names import version_of_tag
 from flywheel_assets.domain.verdicts import About, Finding, Phase, VerdictClass
 from flywheel_assets.gate.approvals import is_accepted
 from flywheel_assets.gate.case import Answer, Case, needs_receipt
@@ -39,7 +40,7 @@ def source_order_is_kept(case: Case) -> Finding:
 
 
 def durable_surface_exists(case: Case) -> Finding:
-    """The catalogue names a durable surface; it is implemented, and its visibility fits the source's."""
+    """The catalogue names a durable surface, whose visibility fits the source's and which can name this build."""
     target = case.output.publication
     if target is None:
         return _surface(
@@ -51,13 +52,14 @@ def durable_surface_exists(case: Case) -> Finding:
             about=About.POLICY,
         )
     surface = case.catalogue.durable(target.surface)
-    if not surface.implemented:
+    untagged = [ref for ref in (each.receipt.run.source.ref for each in case.authentic) if not version_of_tag(ref)]
+    if target.flake and target.flake.versions == "tag" and untagged:
         return _surface(
-            VerdictClass.WAITING,
-            "surface-not-implemented",
-            f"{target.surface} ({surface.protocol}, {surface.url}) is declared, and this version cannot serve it yet",
-            remedy="No action needed: the build passes on its own once the surface is served.",
-            actor="the maintainers of flywheel_assets",
+            VerdictClass.REJECTED_PERMANENTLY,
+            "no-version-tag",
+            f"it was built from {untagged[0]}, and {target.flake.name} takes its versions from tags",
+            remedy="Push a tag such as v1.2.3: its build is released under that version.",
+            actor=case.owner,
             about=About.POLICY,
         )
     source = case.catalogue.repositories[case.output.repository].visibility

@@ -82,7 +82,9 @@ def _attested(case: Case, *, believed: bool) -> set[tuple[str, ValidationResult]
 
     def counts(name: str, origin: Origin | None) -> bool:
         key = case.catalogue.keys.get(name)
-        if key is None or name in compromised or why_not_trusted(key, case.receipt, origin if believed else None):
+        if key is None or name in compromised:
+            return False
+        if why_not_trusted(key, case.receipt, origin if believed else None, by_any_run=True):
             return False
         return not believed or key.isolated or case.believes(Claim.VALIDATION)
 

@@ -8,12 +8,14 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from flywheel_assets.catalog.models import Catalogue, Output
+from flywheel_assets.catalog.models import Catalogue, Output, Way
 from flywheel_assets.domain.builds import BuildKey
+from flywheel_assets.domain.dispatches import Dispatch
 from flywheel_assets.domain.errors import FlywheelError, PromotionRefusedError, UsageError
 from flywheel_assets.gate.explain import explain, failed
 from flywheel_assets.orchestration.checks import check_specs, evaluations
-from flywheel_assets.orchestration.keys import GROUPS, JUDGES_TAG, REREAD_TAG, Stage, asset_key, builds
+from flywheel_assets.orchestration.dispatched import dispatch_events
+from flywheel_assets.orchestration.keys import GROUPS, JUDGES_TAG, PUBLISHES_TAG, REREAD_TAG, Stage, asset_key, builds
 from flywheel_assets.orchestration.metadata import (
     Metadata,
     description,
@@ -25,9 +27,11 @@ from flywheel_assets.orchestration.metadata import (
 )
 from flywheel_assets.orchestration.resources import Pipeline
 from flywheel_assets.orchestration.shown import shown_bases, worth_reading_again
+from flywheel_assets.promotion.flywheel import Flywheel
 from flywheel_assets.promotion.judging import Judgement, judge
 from flywheel_assets.promotion.ledger import builds_of
 from flywheel_assets.promotion.publishing import promote
+from flywheel_assets.promotion.reading import one_reading
 
 _STAGE_SAYS = {
     Stage.BUILDER_RUN: "A build as its receipt reports it. Reported by the sensor, never run from here.",
@@ -58,9 +62,15 @@ def _spec(catalogue: Catalogue, name: str, stage: Stage, deps: list[dg.AssetDep 
         kinds=kinds_of(output),
         tags={"output": name, "audience": output.audience.value, "role": output.role.value},
         partitions_def=builds(name),
-        skippable=stage in {Stage.CACHE_ENTRY, Stage.VALIDATED_ARTIFACT},
+        skippable=stage in {Stage.CACHE_ENTRY, Stage.VALIDATED_ARTIFACT} or _waits_for_workflow(output, stage),
         metadata={"source": dg.MetadataValue.url(output.repository), "definition": output.definition},
     )
+
+
+def _waits_for_workflow(output: Output, stage: Stage) -> bool:
+    """Whether a run may end with nothing made yet, because a workflow is on with it."""
+    target = output.publication
+    return stage is Stage.PUBLISHED_ARTIFACT and target is not None and target.way is Way.TRIGGERS
 
 
 def _builder_run(catalogue: Catalogue, name: str) -> dg.AssetSpec:
@@ -92,12 +102,13 @@ def _judged(catalogue: Catalogue, name: str) -> dg.AssetsDefinition:
     def judged(
         context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]
     ) -> Iterator[dg.MaterializeResult[None]]:
+        flywheel = one_reading(pipeline.flywheel)
         selected = {stage_of[key] for key in context.selected_asset_keys}
         one_build = context.has_partition_key
         problems: dict[str, FlywheelError] = {}
-        for key in _keys_to_judge(context, pipeline, name):
+        for key in _keys_to_judge(context, flywheel, name):
             try:
-                judgement = _judge(context, pipeline, name, key)
+                judgement = _judge(context, flywheel, name, key)
             except FlywheelError as error:
                 problems[key] = error
                 continue
@@ -130,12 +141,12 @@ def _judged(catalogue: Catalogue, name: str) -> dg.AssetsDefinition:
     return judged
 
 
-def _keys_to_judge(context: dg.AssetExecutionContext, pipeline: Pipeline, name: str) -> list[str]:
+def _keys_to_judge(context: dg.AssetExecutionContext, flywheel: Flywheel, name: str) -> list[str]:
     """The keys of this run; of a range that the sensor asked for, only those that it was asked for.
 
     A range holds whatever was added between its ends: builds that are settled, and keys that anybody made up.
     """
-    keys, flywheel = list(context.partition_keys), pipeline.flywheel
+    keys = list(context.partition_keys)
     if context.has_partition_key or JUDGES_TAG not in context.run.tags:
         return keys
     try:
@@ -156,10 +167,10 @@ def _keys_to_judge(context: dg.AssetExecutionContext, pipeline: Pipeline, name: 
         ) from None
 
 
-def _judge(context: dg.AssetExecutionContext, pipeline: Pipeline, name: str, key: str) -> Judgement:
+def _judge(context: dg.AssetExecutionContext, flywheel: Flywheel, name: str, key: str) -> Judgement:
     """Judge one build. The cache is read anew when a person asks for it, or the reconciliation."""
     by_sensor = JUDGES_TAG in context.run.tags and REREAD_TAG not in context.run.tags
-    judgement = judge(pipeline.flywheel, name, build_key(key), reread=not by_sensor)
+    judgement = judge(flywheel, name, build_key(key), reread=not by_sensor)
     context.log.info("%s: %s, %s", key, judgement.verdict.verdict.value, judgement.verdict.worst.reason)
     return judgement
 
@@ -204,11 +215,12 @@ def _published(catalogue: Catalogue, name: str) -> dg.AssetsDefinition:
     @dg.multi_asset(name=f"publish_{name.replace('-', '_')}", specs=[spec], pool=f"surface_{surface.replace('-', '_')}")
     def published(
         context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]
-    ) -> dg.MaterializeResult[None]:
+    ) -> Iterator[dg.MaterializeResult[None]]:
         flywheel, key = pipeline.flywheel, context.partition_key
         try:
             judgement = judge(flywheel, name, build_key(key))
-            done = promote(flywheel, name, build_key(key))
+            # Only a person may have a workflow that failed run once more: the sensor's runs carry its tag.
+            done = promote(flywheel, name, build_key(key), anew=PUBLISHES_TAG not in context.run.tags)
         except PromotionRefusedError as refusal:
             raise _refused(catalogue, output, refusal) from None  # it says all
         except FlywheelError as error:
@@ -217,7 +229,11 @@ def _published(catalogue: Catalogue, name: str) -> dg.AssetsDefinition:
                 metadata={"owner": catalogue.owners[output.owner].contact, "error": type(error).__name__},
                 allow_retries=False,
             ) from None
-        return dg.MaterializeResult(
+        if isinstance(done, Dispatch):
+            for event in dispatch_events(flywheel, context.instance, name):
+                context.log_event(event)
+            return
+        yield dg.MaterializeResult(
             asset_key=spec.key,
             metadata=publication_metadata(done.publication, done.copied, judgement.receipt.receipt, output),
             data_version=dg.DataVersion(str(done.publication.artifact_digest)),

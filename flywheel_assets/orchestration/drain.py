@@ -9,15 +9,20 @@ from pathlib import Path
 
 import dagster as dg
 
+from flywheel_assets.domain.errors import FlywheelError
 from flywheel_assets.orchestration.build import definitions_for
+from flywheel_assets.orchestration.dispatched import dispatch_events
 from flywheel_assets.orchestration.keys import builds_name
 from flywheel_assets.orchestration.resources import Pipeline
 from flywheel_assets.orchestration.sensors import watched
 from flywheel_assets.orchestration.wanted import Wanted, wanted
+from flywheel_assets.promotion.dispatches import dispatched_outputs
 from flywheel_assets.promotion.flywheel import Flywheel
 from flywheel_assets.promotion.intake import Taken, take_in
 from flywheel_assets.promotion.judging import read_again
-from flywheel_assets.promotion.ledger import builds_of, one_reading
+from flywheel_assets.promotion.ledger import builds_of
+from flywheel_assets.promotion.reading import one_reading
+from flywheel_assets.promotion.rounds import follow_all
 from flywheel_assets.promotion.runs import take_in_runs
 
 MAX_ROUNDS = 50
@@ -100,18 +105,15 @@ def drain(pipeline: Pipeline, instance: dg.DagsterInstance, said: Said) -> Drain
     """Take in, judge and publish until nothing is left. What failed before is tried once more."""
     drained = Drained()
     job = definitions_for(pipeline).resolve_implicit_global_asset_job_def()
-    _read_again(pipeline.flywheel, said)
+    damaged = _read_again(pipeline.flywheel, said)
     place = ""
     for number in range(MAX_ROUNDS):
-        now = take_in(pipeline.flywheel)
-        forges = take_in_runs(pipeline.flywheel, place)
-        place = forges.cursor
-        drained.taken.add(now)
-        drained.taken.add(forges.taken)
+        progress, place, told = _take_in(pipeline.flywheel, place, drained.taken)
+        followed = follow_all(pipeline.flywheel)
         found = wanted(pipeline.flywheel, instance, {}, trying_again=number == 0, single_runs=ONE_BY_ONE)
         _report(instance, found)
-        drained.problems = [*forges.problems, *found.problems]
-        if not found.runs and now.total == 0 and forges.recorded + forges.taken.total == 0:
+        drained.problems = list(dict.fromkeys([*damaged, *told, *followed.problems, *found.problems]))
+        if not found.runs and not progress and not followed.changed:
             break
         for done, request in enumerate(found.runs):
             said(_about(request), drained.runs, drained.runs + len(found.runs) - done)
@@ -126,18 +128,53 @@ def drain(pipeline: Pipeline, instance: dg.DagsterInstance, said: Said) -> Drain
             drained.runs += 1
             if not result.success:
                 drained.failures.append(_why_failed(request, result))
-    for event in watched(pipeline.flywheel, instance):
+    watching, problems = watched(pipeline.flywheel, instance)
+    events = [*watching, *_on_their_way(pipeline.flywheel, instance)]
+    for event in events:
         instance.report_runless_asset_event(event)
+    drained.problems += [problem for problem in problems if problem not in drained.problems]
     return drained
 
 
-def _read_again(flywheel: Flywheel, said: Said) -> None:
-    """What caches could not serve when they were read last may be there by now: then it is judged anew."""
-    flywheel = one_reading(flywheel)
+def _on_their_way(flywheel: Flywheel, instance: dg.DagsterInstance) -> list[dg.AssetObservation]:
+    outputs = dispatched_outputs(flywheel)
+    return [event for output in outputs for event in dispatch_events(flywheel, instance, output)]
+
+
+def _take_in(flywheel: Flywheel, place: str, taken: Taken) -> tuple[int, str, list[str]]:
+    """How much came in from the inbox and the forges, where to go on with these, and what could not be taken in.
+
+    As with the sensors, neither holds up the other, nor what is in evidence already.
+    """
+    progress, problems = 0, list[str]()
+    try:
+        now = take_in(flywheel)
+        taken.add(now)
+        progress, problems = now.total, list(now.postponed)
+    except FlywheelError as error:
+        problems.append(str(error))
+    try:
+        forges = take_in_runs(flywheel, place)
+        taken.add(forges.taken)
+        return progress + forges.recorded + forges.taken.total, forges.cursor, [*problems, *forges.problems]
+    except FlywheelError as error:
+        return progress, place, [*problems, str(error)]
+
+
+def _read_again(flywheel: Flywheel, said: Said) -> list[str]:
+    """What caches could not serve when they were read last may be there by now: then it is judged anew.
+
+    Returns why outputs could not be looked at.
+    """
+    flywheel, problems = one_reading(flywheel), []
     for name in flywheel.catalogue.outputs:
-        for build in builds_of(flywheel, name):
-            said(f"look at {name} {build} again", 0, 1)
-            read_again(flywheel, name, build)
+        try:
+            for build in builds_of(flywheel, name):
+                said(f"look at {name} {build} again", 0, 1)
+                read_again(flywheel, name, build)
+        except FlywheelError as error:
+            problems.append(f"{name}: {error}")
+    return problems
 
 
 def _why_failed(request: dg.RunRequest, result: dg.ExecuteInProcessResult) -> str:

@@ -1,27 +1,34 @@
 """The sensors: one picks up builds and asks for their runs, one finds daily what that missed, one watches both."""
 
 import json
-from collections.abc import Callable
-from time import monotonic
 
 import dagster as dg
 
 from flywheel_assets.domain.errors import FlywheelError
+from flywheel_assets.orchestration.bounds import INTAKE_SECONDS, WANTED_SECONDS, after
 from flywheel_assets.orchestration.builders import Events, builder_events
-from flywheel_assets.orchestration.freshness import forge_event, intake_events
+from flywheel_assets.orchestration.dispatched import dispatch_events
+from flywheel_assets.orchestration.freshness import (
+    FOLLOW_FORGES,
+    forge_events,
+    intake_events,
+    missing_visits,
+    place_in,
+)
 from flywheel_assets.orchestration.registering import register_events
 from flywheel_assets.orchestration.resources import Pipeline
 from flywheel_assets.orchestration.wanted import Wanted, add_requests, is_through, read_cursor, wanted
+from flywheel_assets.promotion.dispatches import dispatched_outputs
 from flywheel_assets.promotion.flywheel import Flywheel
-from flywheel_assets.promotion.intake import Taken, take_in
-from flywheel_assets.promotion.ledger import one_reading
-from flywheel_assets.promotion.runs import take_in_runs
+from flywheel_assets.promotion.intake import take_in
+from flywheel_assets.promotion.reading import one_reading
+from flywheel_assets.promotion.rounds import follow_all, look_at_released
+from flywheel_assets.promotion.runs import RunsTaken, take_in_runs
 
 EVERY_SECONDS = 30
 WATCH_SECONDS = 60
+FOLLOW_SECONDS = 60
 RECONCILE_SECONDS = 300  # where a day takes more than one tick; any other tick costs nothing
-# Dagster ends a tick after 60 s, and what it found is then lost with its cursor. Writing its events takes 10 s more.
-INTAKE_SECONDS, WANTED_SECONDS = 20, 15
 
 
 @dg.sensor(
@@ -32,13 +39,7 @@ INTAKE_SECONDS, WANTED_SECONDS = 20, 15
 )
 def pick_up_builds(context: dg.SensorEvaluationContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.SensorResult:
     """One tick; repeating it changes nothing."""
-    try:
-        taken = take_in(pipeline.flywheel, after(INTAKE_SECONDS))
-    except FlywheelError as error:
-        # What is in evidence already goes on; what could not be taken in stays in the inbox.
-        context.log.error("Intake stopped: %s", error)  # noqa: TRY400 - a sentence, no traceback
-    else:
-        _tell(context, taken)
+    _take_in(context, pipeline)
     found = wanted(pipeline.flywheel, context.instance, read_cursor(context.cursor), enough=after(WANTED_SECONDS))
     return _result(context, found, json.dumps(found.settled, sort_keys=True))
 
@@ -63,40 +64,67 @@ def reconcile_daily(context: dg.SensorEvaluationContext, pipeline: dg.ResourcePa
     if day != today.isoformat():
         progress = ""
         pipeline.flywheel.seen.clear()  # what this tick has no time for, the next ones of pick_up_builds read again
-    taken = take_in(pipeline.flywheel, after(INTAKE_SECONDS))
+    taken = _take_in(context, pipeline)
     found = wanted(
         pipeline.flywheel, context.instance, read_cursor(progress), reconciling=today, enough=after(WANTED_SECONDS)
     )
     missed = sum(len(keys) for keys in found.partitions.values())
-    _tell(context, taken)
-    context.log.info("Reconciled: %d documents and %d builds that the sensor had missed.", taken.total, missed)
+    context.log.info("Reconciled: %d documents and %d builds that the sensor had missed.", taken, missed)
     rest = "" if is_through(pipeline.flywheel, found) else f" {json.dumps(found.settled, sort_keys=True)}"
     return _result(context, found, today.isoformat() + rest)
 
 
 @dg.sensor(
+    name=FOLLOW_FORGES,
     minimum_interval_seconds=EVERY_SECONDS,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Takes what the catalogued forges say of runs, and the receipts in their artifacts, into evidence.",
 )
 def follow_forges(context: dg.SensorEvaluationContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.SensorResult:
     """One visit, bounded in time; a sensor of its own, so that a slow forge holds up no inbox."""
-    cursor = read_cursor(context.cursor)
+    place = place_in(context.cursor)
     try:
-        found = take_in_runs(pipeline.flywheel, cursor.get("place", ""), after(INTAKE_SECONDS))
+        found = take_in_runs(pipeline.flywheel, place, after(INTAKE_SECONDS))
     except FlywheelError as error:
         context.log.error("Nothing of forges was taken in: %s", error)  # noqa: TRY400 - a sentence, no traceback
-        return dg.SensorResult(skip_reason=dg.SkipReason(str(error)), cursor=context.cursor)
+        found = RunsTaken(cursor=place, problems=[str(error)])
     context.log.info("Recorded %d runs; %d are open.", found.recorded + found.absent, found.open)
     for problem in found.problems:
         context.log.warning(problem)
-    event = forge_event(found, pipeline.flywheel.clock())
-    shown = f"{event.passed} {event.description}"
-    events = [event] if cursor.get("shown") != shown else []
+    events = forge_events(found, pipeline.flywheel.clock(), context.instance)
     return dg.SensorResult(
         asset_events=events,
-        cursor=json.dumps({"place": found.cursor, "shown": shown}, sort_keys=True),
+        cursor=json.dumps({"place": found.cursor}),
         skip_reason=None if events else dg.SkipReason("Nothing new is to be shown; builds are asked for elsewhere."),
+    )
+
+
+@dg.sensor(
+    minimum_interval_seconds=FOLLOW_SECONDS,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Follows the workflows that publish, and looks once a day whether what they released still stands.",
+)
+def follow_publications(context: dg.SensorEvaluationContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.SensorResult:
+    """One look at each build on its way, bounded in time. What was released is put on record by a run, not here."""
+    flywheel, cursor = pipeline.flywheel, read_cursor(context.cursor)
+    try:
+        found = follow_all(flywheel, after(INTAKE_SECONDS), cursor.get("first", ""))
+        today = flywheel.clock().date()
+        released = look_at_released(flywheel, cursor.get("round", ""), today, after(WANTED_SECONDS))
+        shown = one_reading(flywheel)
+        outputs = dispatched_outputs(flywheel)
+        events = [event for output in outputs for event in dispatch_events(shown, context.instance, output)]
+    except FlywheelError as error:
+        context.log.error("No workflow was followed: %s", error)  # noqa: TRY400 - a sentence, no traceback
+        return dg.SensorResult(skip_reason=dg.SkipReason(str(error)), cursor=context.cursor)
+    for problem in (*found.problems, *released.problems):
+        context.log.warning(problem)
+    context.log.info("%d builds are on their way; %d have come further.", found.open, len(found.changed))
+    skipped = None if events else dg.SkipReason(f"{found.open} builds are on their way, and their pages show where.")
+    return dg.SensorResult(
+        asset_events=events,
+        cursor=json.dumps({"first": found.place, "round": released.place}, sort_keys=True),
+        skip_reason=skipped,
     )
 
 
@@ -107,33 +135,37 @@ def follow_forges(context: dg.SensorEvaluationContext, pipeline: dg.ResourcePara
 )
 def watch_builders(context: dg.SensorEvaluationContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.SensorResult:
     """Reports only what changed. It stands alone, so that it also tells when pick_up_builds does nothing at all."""
+    events, problems = watched(pipeline.flywheel, context.instance)
+    for problem in problems:
+        context.log.error("Not everything can be told: %s", problem)
+    says = " ".join(problems) or "The pages of builders and intake show what is so."
+    return dg.SensorResult(asset_events=events, skip_reason=None if events else dg.SkipReason(says))
+
+
+def watched(flywheel: Flywheel, instance: dg.DagsterInstance) -> tuple[Events, list[str]]:
+    """What the pages of builders, of intake and of the register do not show yet, and why some of it cannot be told."""
+    flywheel, events, problems = one_reading(flywheel), list[dg.AssetMaterialization | dg.AssetCheckEvaluation](), []
+    for page in (builder_events, intake_events, missing_visits, register_events):
+        try:
+            events += page(flywheel, instance)
+        except FlywheelError as error:
+            problems.append(str(error))
+    return events, problems
+
+
+def _take_in(context: dg.SensorEvaluationContext, pipeline: Pipeline) -> int:
+    """How many documents were taken. What is in evidence already goes on whatever becomes of the inbox."""
     try:
-        events = watched(pipeline.flywheel, context.instance)
+        taken = take_in(pipeline.flywheel, after(INTAKE_SECONDS))
     except FlywheelError as error:
-        return dg.SensorResult(skip_reason=dg.SkipReason(f"Nothing can be told: {error}"))
-    skipped = None if events else dg.SkipReason("The pages of builders and intake show what is so.")
-    return dg.SensorResult(asset_events=events, skip_reason=skipped)
-
-
-def watched(flywheel: Flywheel, instance: dg.DagsterInstance) -> Events:
-    """What the pages of builders, of intake and of the register do not show yet. Raises EvidenceError."""
-    flywheel = one_reading(flywheel)
-    pages = builder_events, intake_events, register_events
-    return [event for page in pages for event in page(flywheel, instance)]
-
-
-def after(seconds: float) -> Callable[[], bool]:
-    """Whether that many seconds have gone by since."""
-    end = monotonic() + seconds
-    return lambda: monotonic() >= end
-
-
-def _tell(context: dg.SensorEvaluationContext, taken: Taken) -> None:
+        context.log.error("Intake stopped: %s", error)  # noqa: TRY400 - a sentence, no traceback
+        return 0
     context.log.info("Took in %d documents, %d of them unreadable.", taken.total, taken.dead_letters)
     for problem in taken.postponed:
         context.log.warning("Tried again next time: %s", problem)
     if taken.more:
         context.log.info("There is more in the inbox; the next tick goes on.")
+    return taken.total
 
 
 def _result(context: dg.SensorEvaluationContext, found: Wanted, cursor: str) -> dg.SensorResult:

@@ -80,6 +80,11 @@ def shown_receipts(instance: dg.DagsterInstance, asset: dg.AssetKey, keys: list[
     return _newest(instance.fetch_materializations, asset, keys, "receipt")
 
 
+def shown_dispatches(instance: dg.DagsterInstance, asset: dg.AssetKey, keys: list[str]) -> dict[str, str]:
+    """The state on its way that the newest observation of each build names."""
+    return _newest(instance.fetch_observations, asset, keys, "dispatch")
+
+
 def _newest(
     fetch: Callable[..., dg.EventRecordsResult], asset: dg.AssetKey, keys: list[str], field: str
 ) -> dict[str, str]:

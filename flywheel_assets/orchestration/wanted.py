@@ -6,7 +6,8 @@ decided from what evidence and Dagster hold now, and asking twice for the same t
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
@@ -14,6 +15,7 @@ import dagster as dg
 
 from flywheel_assets.catalog.models import Output
 from flywheel_assets.domain.builds import BuildKey
+from flywheel_assets.domain.dispatches import Dispatch, DispatchState
 from flywheel_assets.domain.errors import FlywheelError
 from flywheel_assets.gate.case import trusted_keys
 from flywheel_assets.orchestration.keys import (
@@ -28,12 +30,14 @@ from flywheel_assets.orchestration.keys import (
 )
 from flywheel_assets.orchestration.metadata import build_metadata
 from flywheel_assets.orchestration.shown import Shown, shown_bases, shown_receipts, worth_reading_again
+from flywheel_assets.promotion.dispatches import last_dispatches
 from flywheel_assets.promotion.disputes import DISAGREEMENTS
 from flywheel_assets.promotion.failures import goes_first
 from flywheel_assets.promotion.flywheel import Flywheel
 from flywheel_assets.promotion.intake import DECISIONS, TESTS, never, output_log
-from flywheel_assets.promotion.ledger import assemble, builds_of, last_verdicts, one_reading, publications
+from flywheel_assets.promotion.ledger import assemble, builds_of, last_verdicts, publications, remember_receipts
 from flywheel_assets.promotion.platform_log import PLATFORM_LOGS
+from flywheel_assets.promotion.reading import one_reading
 
 NEW_BUILDS_A_TICK = 150  # 200 events, keys and runs took 25 s of a tick's 60 s
 CHECKED_A_TICK = 500  # builds that Dagster knows, of one output; those of a larger one take turns
@@ -191,7 +195,12 @@ def _of_output(  # noqa: PLR0917 - what is known of a tick, and of one output in
     place: Place,
     enough: Callable[[], bool],
 ) -> Place:
-    """Add what one output wants: of builds that Dagster does not know yet, and of those whose turn it is."""
+    """Add what one output wants: of builds that Dagster does not know yet, and of those whose turn it is.
+
+    A process that has just started opens their receipts first, over several calls where there are very many.
+    """
+    if not remember_receipts(flywheel, name, enough):
+        return place
     before = len(found.runs) + len(found.events)
     keys = [str(build) for build in builds_of(flywheel, name)]
     present = set(instance.get_dynamic_partitions(builds_name(name)))
@@ -298,28 +307,11 @@ class _Requests:
         One at a time: what a publication changes for the next build must be judged first. One that fails again
         and again does not hold up those of newer source; those of older wait for it.
         """
-        target = flywheel.output(name).publication
-        if target is None:
+        if flywheel.output(name).publication is None:
             return
-        published = {str(publication.build) for publication in publications(flywheel, name)}
         materialized = self._instance.get_materialized_partitions(asset_key(Stage.PUBLISHED_ARTIFACT, name))
-        verdicts, waiting = last_verdicts(flywheel, name), []
-        for key in keys:
-            # Dagster's word alone counts for nothing: anybody can report a materialization to its webserver.
-            if key not in verdicts or (key in published and key in materialized):
-                continue
-            recorded = verdicts[key]()
-            if key in published:
-                # Under another name than the runs that failed before somebody published it by hand.
-                waiting.append((False, key, f"{recorded.basis} published"))
-            elif (
-                target.promotion == "automatic"
-                and recorded.verdict.publishable
-                and not goes_first(flywheel, name, BuildKey.parse(key))
-            ):
-                waiting.append((True, key, str(recorded.basis)))
         selection = [asset_key(Stage.PUBLISHED_ARTIFACT, name)]
-        for _, key, basis in sorted(waiting):
+        for _, key, basis in sorted(_to_publish(flywheel, name, keys, materialized)):
             if self._request(PUBLISHES_TAG, f"{name} {key} {_short(basis)}", selection, key, {}):
                 break
 
@@ -344,6 +336,38 @@ class _Requests:
             )
         )
         return not exhausted
+
+
+def _to_publish(
+    flywheel: Flywheel, name: str, keys: list[str], materialized: AbstractSet[str]
+) -> Iterator[tuple[bool, str, str]]:
+    """What a run is to publish or to put on record: whether it is new, its key, and what the run is named after."""
+    published = {str(publication.build) for publication in publications(flywheel, name)}
+    dispatched, verdicts = _dispatched(flywheel, name), last_verdicts(flywheel, name)
+    target = flywheel.output(name).publication
+    goes_out = target and target.promotion == "automatic" and not any(d.state.is_open for d in dispatched.values())
+    for key in keys:
+        # Dagster's word alone counts for nothing: anybody can report a materialization to its webserver.
+        if key not in verdicts or (key in published and key in materialized):
+            continue
+        recorded = verdicts[key]()
+        if key in published:
+            # Under another name than the runs that failed before somebody published it by hand.
+            yield False, key, f"{recorded.basis} published"
+        elif not recorded.verdict.publishable:
+            continue
+        elif dispatch := dispatched.get(key):
+            # A workflow is followed by a sensor, and what it released is put on record by a run.
+            if dispatch.state is DispatchState.RELEASED:
+                yield False, key, f"{recorded.basis} {dispatch.id} released"
+        elif goes_out and not goes_first(flywheel, name, BuildKey.parse(key)):
+            yield True, key, str(recorded.basis)
+
+
+def _dispatched(flywheel: Flywheel, name: str) -> dict[str, Dispatch]:
+    """What workflows were asked for and took: whatever becomes of it, it is not asked for again from here."""
+    found = last_dispatches(flywheel, name).items()
+    return {str(build): last for build, last in found if last.state is not DispatchState.REFUSED}
 
 
 def _unsettled(tag: str, subject: str, runs: int) -> str:

@@ -16,7 +16,8 @@ from flywheel_assets.promotion.excuses import Awaited, Excuse
 from flywheel_assets.promotion.failures import last_failure
 from flywheel_assets.promotion.flywheel import Flywheel
 from flywheel_assets.promotion.intake import RECEIPT, output_log
-from flywheel_assets.promotion.ledger import assemble, builds_of, one_reading, publications, verdicts_on
+from flywheel_assets.promotion.ledger import assemble, builds_of, publications, verdicts_on
+from flywheel_assets.promotion.reading import one_reading
 from flywheel_assets.promotion.report import Row, report, row
 from flywheel_assets.promotion.steps import NOBODY_ACTS, Step, step, steps_of
 

@@ -13,6 +13,7 @@ from pydantic import AwareDatetime, Field, ValidationError
 from flywheel_assets.domain.builds import BuildKey, Closed
 from flywheel_assets.domain.errors import EvidenceCorruptError, FlywheelError, printable
 from flywheel_assets.domain.names import Line, OutputName
+from flywheel_assets.promotion.dispatches import DISPATCH
 from flywheel_assets.promotion.flywheel import Flywheel
 from flywheel_assets.promotion.intake import output_log
 from flywheel_assets.promotion.ledger import PUBLICATION, assemble, last_verdict, record
@@ -56,15 +57,15 @@ def note_failure(flywheel: Flywheel, output: str, build: BuildKey, cause: Cause,
 
 
 def last_failure(flywheel: Flywheel, output: str, build: BuildKey) -> PublicationFailure | None:
-    """How the last promotion of a build failed; None when none did, or the build is published.
+    """How the last promotion of a build failed; None when none did, or the build went on since, or is published.
 
     Raises EvidenceError.
     """
     mine = [e for e in flywheel.evidence.entries(output_log(output)) if e.subject == str(build)]
-    failures = [entry for entry in mine if entry.kind == PUBLICATION_FAILURE]
-    if not failures or any(entry.kind == PUBLICATION for entry in mine):
+    ends = [entry for entry in mine if entry.kind in {PUBLICATION_FAILURE, DISPATCH}]
+    if not ends or ends[-1].kind == DISPATCH or any(entry.kind == PUBLICATION for entry in mine):
         return None
-    evidence = failures[-1].evidence
+    evidence = ends[-1].evidence
     try:
         return PublicationFailure.model_validate_json(flywheel.evidence.get(evidence))
     except ValidationError as error:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from flywheel_assets.catalog.models import Catalogue, Output, TrustedKey
 from flywheel_assets.domain.digests import EvidenceDigest
@@ -15,6 +15,7 @@ from flywheel_assets.ports import (
     EvidenceStore,
     Identity,
     PublicationSurface,
+    PublishingWorkflow,
     Rebuilder,
     RunSource,
     Signer,
@@ -27,6 +28,20 @@ if TYPE_CHECKING:
     from flywheel_assets.promotion.deciding import Standing
 
 
+class Gist(NamedTuple):
+    """What is remembered of a receipt that is not opened again for every other build.
+
+    ``source`` is its revision and system, ``artifact`` a hex digest. Two from one source whose ``says`` is the same
+    differ in nothing but which run they are of, and when. Authentic is it for the catalogue with that digest.
+    """
+
+    catalogue: EvidenceDigest
+    is_authentic: bool
+    source: tuple[str, str]
+    artifact: str
+    says: str
+
+
 @dataclass(frozen=True, slots=True)
 class Flywheel:
     """The catalogue, the ports, the keys and the clock.
@@ -34,12 +49,12 @@ class Flywheel:
     ``caches`` are mutable caches by catalogue name. ``surfaces`` are publication surfaces by (surface, cache):
     a surface copies from one cache. ``verifier_signer`` signs what this project observed and concluded,
     ``release_signer`` what it publishes. ``runs`` are the forges in the catalogue's ``sources``, by name, ``rebuilder``
-    what builds again where the catalogue has one.
+    what builds again where the catalogue has one. ``workflows`` are the surfaces that only a workflow can publish to,
+    by name.
 
-    What this process remembers: ``opened`` parsed documents by digest, ``sources`` the revision and system of each
-    receipt, ``digests`` that of the artifact of each that others are built from, ``seen`` the versions of deliveries
-    that are in evidence, ``standing`` what people decided, by the digest of the catalogue that names these people,
-    ``catalogues`` which of them are in evidence.
+    What this process remembers: ``opened`` parsed documents by digest, ``gists`` what is asked of each
+    receipt for other builds, ``seen`` the versions of deliveries that are in evidence, ``standing`` what people
+    decided, by the digest of the catalogue that names these people, ``catalogues`` which of them are in evidence.
     """
 
     catalogue: Catalogue
@@ -54,11 +69,11 @@ class Flywheel:
     limits: Limits = DEFAULT_LIMITS
     opened: dict[EvidenceDigest, tuple[Signatures, Receipt | TestOutcome]] = field(default_factory=dict)
     seen: set[str] = field(default_factory=set)
-    sources: dict[EvidenceDigest, tuple[str, str]] = field(default_factory=dict)
-    digests: dict[EvidenceDigest, str] = field(default_factory=dict)
+    gists: dict[EvidenceDigest, Gist] = field(default_factory=dict)
     standing: "dict[EvidenceDigest, Standing]" = field(default_factory=dict)
     catalogues: set[EvidenceDigest] = field(default_factory=set)
     runs: Mapping[str, RunSource] = field(default_factory=dict)
+    workflows: Mapping[str, PublishingWorkflow] = field(default_factory=dict)
     rebuilder: Rebuilder | None = None
 
     @property
@@ -78,8 +93,7 @@ def under(flywheel: Flywheel, catalogue: Catalogue) -> Flywheel:
         catalogue=catalogue,
         verifier=flywheel.verifier.under(catalogue.trust_root),
         opened={},
-        sources={},
-        digests={},
+        gists={},
         standing={},
     )
 

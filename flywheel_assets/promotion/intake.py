@@ -5,7 +5,7 @@ One for an output that the catalogue does not know waits in UNROUTED until the c
 read is kept there too, as a dead letter with its reason.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from flywheel_assets.domain.builds import BuildKey
@@ -17,7 +17,7 @@ from flywheel_assets.domain.limits import DEFAULT_LIMITS, Limits
 from flywheel_assets.domain.receipts import REMEDY, Receipt, TestOutcome, receipt_or_test
 from flywheel_assets.domain.statements import PAYLOAD_TYPE, canonical, parse_statement
 from flywheel_assets.domain.untrusted import parse_json
-from flywheel_assets.ports import Delivery, LogEntry
+from flywheel_assets.ports import Checked, Delivery, LogEntry, Trusted
 from flywheel_assets.promotion.flywheel import Flywheel
 
 UNROUTED = "unrouted"
@@ -39,8 +39,8 @@ def output_log(output: str) -> str:
 class Taken:
     """What one intake found that was not in evidence before.
 
-    ``postponed`` are the problems of deliveries that another try may read; ``more`` says that it ended before the
-    inbox did.
+    ``postponed`` are the problems of deliveries that another try may take in, and of logs that are damaged; ``more``
+    says that it ended before the inbox did.
     """
 
     builds: list[tuple[str, BuildKey]] = field(default_factory=list)
@@ -60,6 +60,11 @@ class Taken:
         self.dead_letters += more.dead_letters
         self.postponed, self.more = more.postponed, more.more
 
+    def postpone(self, problem: str) -> None:
+        """Leave something for another try; a damaged log is told of once, however many deliveries wait for it."""
+        if problem not in self.postponed:
+            self.postponed.append(problem)
+
     @property
     def total(self) -> int:
         """How many documents were taken."""
@@ -75,22 +80,27 @@ def take_in(flywheel: Flywheel, enough: Callable[[], bool] = never) -> Taken:
     """Take in what the inbox holds and evidence does not, at most one batch of the limits policy.
 
     It also ends as soon as ``enough`` says so. The next call goes on: what this process has found in evidence once is
-    not read again while it stays as it is. Raises ReadError for the inbox; what was taken until then is in evidence.
+    not read again while it stays as it is. What belongs into a log that is damaged is postponed, and the rest goes on.
+    Raises ReadError for the inbox; what was taken until then is in evidence.
     """
     taken = Taken()
     _route_what_waited(flywheel, taken, enough)
-    known = known_documents(flywheel)
+    known = known_documents(flywheel, taken.postpone)
     for delivery in flywheel.inbox.deliveries(flywheel.seen):
         if taken.total >= flywheel.limits.inbox_batch or enough():
             taken.more = True
             break
         if delivery.passing:
-            taken.postponed.append(delivery.problem)
+            taken.postpone(delivery.problem)
             continue
         document = canonical_problem(delivery) if delivery.data is None else delivery.data
         digest = EvidenceDigest.of(document)
         if digest not in known:
-            take(flywheel, delivery, document, taken)
+            try:
+                take(flywheel, delivery, document, taken)
+            except EvidenceError as error:
+                taken.postpone(str(error))
+                continue
             known.add(digest)
         if delivery.version:  # last: a crash before makes it be looked at again, and never passed over
             flywheel.seen.add(delivery.version)
@@ -102,11 +112,15 @@ def canonical_problem(delivery: Delivery) -> bytes:
     return canonical({"delivery": printable(delivery.name), "problem": printable(delivery.problem, 400)})
 
 
-def known_documents(flywheel: Flywheel) -> set[EvidenceDigest]:
-    """What is in evidence already, of all that ever arrived."""
-    logs = [UNROUTED, TESTS, DECISIONS, *(output_log(name) for name in flywheel.catalogue.outputs)]
-    kinds = {RECEIPT, TEST, UNKNOWN_OUTPUT, DEAD_LETTER, *Act}
-    return {entry.evidence for log in logs for entry in flywheel.evidence.entries(log) if entry.kind in kinds}
+def known_documents(flywheel: Flywheel, damaged: Callable[[str], object]) -> set[EvidenceDigest]:
+    """What is in evidence already, of all that ever arrived; ``damaged`` is told of each log that cannot be read."""
+    kinds, found = {RECEIPT, TEST, UNKNOWN_OUTPUT, DEAD_LETTER, *Act}, set()
+    for log in [UNROUTED, TESTS, DECISIONS, *(output_log(name) for name in flywheel.catalogue.outputs)]:
+        try:
+            found |= {entry.evidence for entry in flywheel.evidence.entries(log) if entry.kind in kinds}
+        except EvidenceError as error:  # nothing can be added to it either, so nothing comes into it twice
+            damaged(str(error))
+    return found
 
 
 def take(flywheel: Flywheel, delivery: Delivery, document: bytes, taken: Taken) -> None:
@@ -153,21 +167,26 @@ def route(
 def _route_what_waited(flywheel: Flywheel, taken: Taken, enough: Callable[[], bool]) -> None:
     """An output that the catalogue knows by now takes the receipts that waited for it."""
     routed: dict[str, set[EvidenceDigest]] = {}
-    for entry in waiting_for_catalogue(flywheel):
+    try:
+        waiting = waiting_for_catalogue(flywheel)
+    except EvidenceError as error:
+        return taken.postpone(str(error))
+    for entry in waiting:
         if taken.total >= flywheel.limits.inbox_batch or enough():
             break
         output = entry.subject.partition(" ")[0]
         if output not in flywheel.catalogue.outputs:
             continue
-        if output not in routed:
-            routed[output] = {each.evidence for each in flywheel.evidence.entries(output_log(output))}
-        if entry.evidence in routed[output]:
-            continue
         try:
+            if output not in routed:
+                routed[output] = {each.evidence for each in flywheel.evidence.entries(output_log(output))}
+            if entry.evidence in routed[output]:
+                continue
             statement = open_statement(flywheel, flywheel.evidence.get(entry.evidence), f"receipt of {output}")
-        except (EvidenceError, InvalidInputError):
-            continue  # it stays in the report as unrouted; the rest goes on
-        route(flywheel, statement, entry.evidence, taken)
+            route(flywheel, statement, entry.evidence, taken)
+        except (EvidenceError, InvalidInputError) as error:  # it stays in the report as unrouted; the rest goes on
+            taken.postpone(str(error))
+    return None
 
 
 def waiting_for_catalogue(flywheel: Flywheel) -> list[LogEntry]:
@@ -191,17 +210,25 @@ def open_statement(flywheel: Flywheel, document: bytes, name: str) -> Receipt | 
 
     A decision that nobody signed is nobody's, and invalid.
     """
-    payload, signers = document, tuple[str, ...]()
+    return open_signed(flywheel, document, name, {})[1]
+
+
+def open_signed(
+    flywheel: Flywheel, document: bytes, name: str, trusted: Mapping[str, Trusted]
+) -> tuple[Checked | None, Receipt | TestOutcome | Decision]:
+    """The same with what its signatures by ``trusted`` are worth; None where nobody signed it."""
+    payload, checked = document, None
     if is_envelope(document, name, flywheel.limits):
-        checked = flywheel.verifier.check(document, name, {})
+        checked = flywheel.verifier.check(document, name, trusted)
         if checked.payload_type != PAYLOAD_TYPE:
             problem = f"is {printable(checked.payload_type)!r}, and only {PAYLOAD_TYPE!r} is taken"
             raise InvalidInputError(name, "payloadType", problem, "Emit the receipt with `flywheel receipt`.")
-        payload, signers = checked.payload, checked.unknown
+        payload = checked.payload
     statement = _read(payload, name, flywheel.limits)
-    if isinstance(statement, Decision) and not signers:
+    is_signed = checked is not None and bool(checked.keys or checked.unknown or checked.invalid)
+    if isinstance(statement, Decision) and not is_signed:
         raise InvalidInputError(name, "signatures", "nobody signed this decision", SIGN)
-    return statement
+    return checked, statement
 
 
 def _read(payload: bytes, name: str, limits: Limits) -> Receipt | TestOutcome | Decision:

@@ -1,12 +1,14 @@
 """The ledger: what the evidence logs hold, read back, hashed again, and assembled for the gate."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from typing import Any, TypeVar, cast
+from typing import TypeVar
 
 from pydantic import ValidationError
 
+from flywheel_assets.catalog.models import Catalogue
 from flywheel_assets.domain.builds import BuildKey, Closed
 from flywheel_assets.domain.decisions import Decision
 from flywheel_assets.domain.digests import EvidenceDigest
@@ -28,13 +30,15 @@ from flywheel_assets.domain.receipts import REMEDY, Receipt, TestOutcome
 from flywheel_assets.domain.statements import canonical
 from flywheel_assets.domain.verdicts import Verdict
 from flywheel_assets.domain.withdrawals import Restatement, Withdrawal
-from flywheel_assets.gate.case import trusted_keys
-from flywheel_assets.ports import EvidenceStore, LogEntry
+from flywheel_assets.gate.case import Case, trusted_keys
+from flywheel_assets.gate.platform import forge_contradicts, forge_has_no_doubt
+from flywheel_assets.ports import LogEntry
 from flywheel_assets.promotion.deciding import marks_of, standing
 from flywheel_assets.promotion.disputes import disputes_on
-from flywheel_assets.promotion.flywheel import Flywheel
-from flywheel_assets.promotion.intake import RECEIPT, TEST, TEST_PART, TESTS, is_envelope, open_statement, output_log
+from flywheel_assets.promotion.flywheel import Flywheel, Gist
+from flywheel_assets.promotion.intake import RECEIPT, TEST, TEST_PART, TESTS, open_signed, output_log
 from flywheel_assets.promotion.platform_log import PLATFORM_ABSENCE, entries_about
+from flywheel_assets.promotion.reading import Indexed, indexed, run_of
 from flywheel_assets.promotion.recipes import Recipe, recipe_of
 
 Document = TypeVar("Document", bound=Closed)
@@ -59,30 +63,8 @@ class RecordedVerdict(Closed):
 
 def builds_of(flywheel: Flywheel, output: str) -> list[BuildKey]:
     """All builds of an output that left a receipt, in the order of arrival."""
-    entries = flywheel.evidence.entries(output_log(output))
-    return list(dict.fromkeys(BuildKey.parse(entry.subject) for entry in entries if entry.kind == RECEIPT))
-
-
-class OneReading:
-    """An evidence store whose logs are read once, for a pass over many builds."""
-
-    def __init__(self, store: EvidenceStore) -> None:
-        self._store = store
-        self._entries: dict[str, tuple[LogEntry, ...]] = {}
-
-    def entries(self, log: str) -> tuple[LogEntry, ...]:
-        """As the store's, once."""
-        if log not in self._entries:
-            self._entries[log] = self._store.entries(log)
-        return self._entries[log]
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._store, name)
-
-
-def one_reading(flywheel: Flywheel) -> Flywheel:
-    """The flywheel for a pass that only looks."""
-    return replace(flywheel, evidence=cast("EvidenceStore", OneReading(flywheel.evidence)))
+    entries = indexed(flywheel, output_log(output)).of(RECEIPT)
+    return [BuildKey.parse(subject) for subject in dict.fromkeys(entry.subject for entry in entries)]
 
 
 def assemble(flywheel: Flywheel, output: str, build: BuildKey) -> EvidenceBundle:
@@ -91,6 +73,21 @@ def assemble(flywheel: Flywheel, output: str, build: BuildKey) -> EvidenceBundle
     Evidence that a log names and that cannot be read is reported in ``damaged``, never left out.
     """
     return _Assembly(flywheel, output, build).bundle()
+
+
+def remember_receipts(flywheel: Flywheel, output: str, enough: Callable[[], bool]) -> bool:
+    """Open each receipt that a bundle of the output may have to know and this process does not; False if unfinished.
+
+    Once that is done a build costs the same however many there are. Raises EvidenceError.
+    """
+    for name in (output, *flywheel.output(output).built_from):
+        assembly = _Assembly(flywheel, name, BuildKey(run="0", attempt=1, system="none"))
+        for entry in indexed(flywheel, output_log(name)).of(RECEIPT):
+            if entry.evidence not in flywheel.gists:
+                assembly.gist(entry)
+                if enough():
+                    return False
+    return True
 
 
 def basis_of(flywheel: Flywheel, bundle: EvidenceBundle) -> EvidenceDigest:
@@ -115,13 +112,13 @@ def authentic_receipt(flywheel: Flywheel, entry: LogEntry) -> AttestedReceipt | 
 
 def last_verdict(flywheel: Flywheel, output: str, build: BuildKey) -> RecordedVerdict | None:
     """The newest recorded verdict on a build."""
-    found = [e for e in flywheel.evidence.entries(output_log(output)) if e.kind == VERDICT and e.subject == str(build)]
+    found = indexed(flywheel, output_log(output)).about(VERDICT, str(build))
     return _load(flywheel, RecordedVerdict, found[-1]) if found else None
 
 
 def last_verdicts(flywheel: Flywheel, output: str) -> dict[str, Callable[[], RecordedVerdict]]:
     """What reads the newest recorded verdict of each build that has one; in one pass over the log."""
-    newest = {e.subject: e for e in flywheel.evidence.entries(output_log(output)) if e.kind == VERDICT}
+    newest = {entry.subject: entry for entry in indexed(flywheel, output_log(output)).of(VERDICT)}
     return {subject: partial(_load, flywheel, RecordedVerdict, entry) for subject, entry in newest.items()}
 
 
@@ -134,20 +131,17 @@ def verdicts_on(flywheel: Flywheel, output: str, build: BuildKey) -> Iterator[Re
 
 def publications(flywheel: Flywheel, output: str) -> list[Publication]:
     """All recorded publications of an output, oldest first."""
-    entries = flywheel.evidence.entries(output_log(output))
-    return [_load(flywheel, Publication, entry) for entry in entries if entry.kind == PUBLICATION]
+    return [_load(flywheel, Publication, e) for e in indexed(flywheel, output_log(output)).of(PUBLICATION)]
 
 
 def withdrawals(flywheel: Flywheel, output: str) -> list[Withdrawal]:
     """What became of an output's withdrawn publications, oldest first."""
-    entries = flywheel.evidence.entries(output_log(output))
-    return [_load(flywheel, Withdrawal, entry) for entry in entries if entry.kind == WITHDRAWAL]
+    return [_load(flywheel, Withdrawal, e) for e in indexed(flywheel, output_log(output)).of(WITHDRAWAL)]
 
 
 def restatements(flywheel: Flywheel, output: str) -> list[Restatement]:
     """The later statements of who answers for an output's publications, oldest first."""
-    entries = flywheel.evidence.entries(output_log(output))
-    return [_load(flywheel, Restatement, entry) for entry in entries if entry.kind == RESTATEMENT]
+    return [_load(flywheel, Restatement, e) for e in indexed(flywheel, output_log(output)).of(RESTATEMENT)]
 
 
 def record(flywheel: Flywheel, output: str, build: BuildKey, kind: str, document: Closed) -> EvidenceDigest:
@@ -174,12 +168,11 @@ class _Assembly:
         self._damaged: list[str] = []
 
     def bundle(self) -> EvidenceBundle:
-        entries = self._entries(output_log(self._output))
-        mine = str(self._build)
-        arrived = self._receipts([e for e in entries if e.kind == RECEIPT and e.subject == mine])
+        log = self._log(output_log(self._output))
+        arrived = self._receipts(log.about(RECEIPT, str(self._build)))
         receipts = self._authentic(arrived)
         digests = {digest for attested in receipts for digest in attested.receipt.artifact.digests}
-        witnesses = self._witnesses(entries, receipts)
+        witnesses = self._witnesses(log, receipts)
         dependencies = self._dependencies(receipts)
         tests = self._tests(digests)
         disagreements, comparisons = self._disputes(receipts)
@@ -190,22 +183,36 @@ class _Assembly:
             witnesses=witnesses,
             dependencies=dependencies,
             tests=tests,
-            inspections=self._inspections([e for e in entries if e.kind == INSPECTION and e.subject == mine]),
+            inspections=self._inspections(log.about(INSPECTION, str(self._build))),
             platform_runs=self._platform_runs((*receipts, *witnesses)),
-            channel=self._channel([e for e in entries if e.kind == PUBLICATION], receipts),
+            channel=self._channel(log.of(PUBLICATION), receipts),
             canonical=self._canonical(receipts),
             decisions=self._decisions(receipts, (*witnesses, *dependencies), tests),
             disagreements=disagreements,
             comparisons=comparisons,
-            damaged=tuple(self._damaged),
+            damaged=tuple(dict.fromkeys(self._damaged)),
         )
 
-    def _entries(self, log: str) -> tuple[LogEntry, ...]:
+    def _log(self, log: str) -> Indexed:
+        """A log, its receipts to be found by their gist."""
         try:
-            return self._flywheel.evidence.entries(log)
+            found = indexed(self._flywheel, log)
         except EvidenceError as error:
             self._damaged.append(str(error))
-            return ()
+            return Indexed(())
+        found.sort(self.gist)
+        return found
+
+    def gist(self, entry: LogEntry) -> Gist | None:
+        """Of ten thousand receipts few matter to this build: the others are opened once; None for a damaged one."""
+        catalogue, remembered = self._flywheel.catalogue, self._flywheel.gists
+        known = remembered.get(entry.evidence)
+        if known is not None and known.catalogue == catalogue.digest:
+            return known
+        attested = self._reopened(entry)
+        if attested is not None:
+            remembered[entry.evidence] = _gist_of(catalogue, attested)
+        return remembered.get(entry.evidence) if attested else None
 
     def _open(self, entry: LogEntry, *, again: bool = True) -> tuple[Signatures, Receipt | TestOutcome] | None:
         """The document of an entry, read ``again`` or as this process remembers it; None when it is damaged."""
@@ -236,55 +243,63 @@ class _Assembly:
         """Those by a trusted signer. The others are nobody's word: they may neither help nor harm a build."""
         return tuple(r for r in receipts if trusted_keys(self._flywheel.catalogue, r))
 
-    def _witnesses(
-        self, entries: tuple[LogEntry, ...], receipts: tuple[AttestedReceipt, ...]
-    ) -> tuple[AttestedReceipt, ...]:
-        """Receipts of other runs from the same source for the same system."""
+    def _witnesses(self, log: Indexed, receipts: tuple[AttestedReceipt, ...]) -> tuple[AttestedReceipt, ...]:
+        """Receipts of other runs from the same source for the same system; of those that say the same, the first.
+
+        The first never changes: so one more that says what others said makes none of them judged anew.
+        """
+        found: list[tuple[int, AttestedReceipt]] = []
         sources = {(str(r.receipt.run.source.revision), r.receipt.run.key.system) for r in receipts}
-        remembered, source_of_none = self._flywheel.sources, ("", "")
-        found = []
+        for same in log.from_sources(sources):
+            others = (entry for entry in same if run_of(entry) != self._build.run)
+            found += self._first_with_a_say(others)
+        for entry in log.of_run(self._build.run, sources):  # other attempts: no second opinion, but they can disagree
+            attested = self._reopened(entry) if entry.subject != str(self._build) else None
+            found += [(entry.number, attested)] if attested else []
+        return tuple(attested for _, attested in sorted(found, key=lambda each: each[0]))
+
+    def _first_with_a_say(self, entries: Iterable[LogEntry]) -> Iterator[tuple[int, AttestedReceipt]]:
+        """Of receipts that say the same, the first that the forge does not contradict, and the first it confirms."""
+        is_heard = False
         for entry in entries:
-            if entry.kind != RECEIPT or entry.subject == str(self._build):
+            attested = self._reopened(entry)
+            if attested is None:
                 continue
-            # Of ten thousand builds few are of this source: the others are not opened again.
-            if remembered.get(entry.evidence, source_of_none) not in {source_of_none, *sources}:
-                continue
-            opened = self._open(entry, again=False)
-            receipt = opened[1] if opened else None
-            if opened and isinstance(receipt, Receipt):
-                run = receipt.run
-                remembered[entry.evidence] = (str(run.source.revision), run.key.system)
-                if remembered[entry.evidence] in sources:
-                    found.append(self._attested(entry, opened[0], receipt))
-        return self._authentic(tuple(found))
+            run, case = attested.receipt.run, self._case_of(attested)
+            if forge_has_no_doubt(case, run):
+                yield entry.number, attested
+                return
+            if not is_heard and not forge_contradicts(case, run):
+                yield entry.number, attested
+                is_heard = True
+
+    def _case_of(self, attested: AttestedReceipt) -> Case:
+        """All that is asked of the forge about one run."""
+        flywheel, about = self._flywheel, self._platform_runs((attested,))
+        bundle = EvidenceBundle(output=self._output, build=self._build, platform_runs=about)
+        return Case(bundle, flywheel.catalogue, flywheel.output(self._output), flywheel.clock())
+
+    def _reopened(self, entry: LogEntry) -> AttestedReceipt | None:
+        opened = self._open(entry, again=False)
+        if opened is None or not isinstance(opened[1], Receipt):
+            return None
+        return self._attested(entry, opened[0], opened[1])
 
     def _dependencies(self, receipts: tuple[AttestedReceipt, ...]) -> tuple[AttestedReceipt, ...]:
         """Receipts of what this output is built from, those of the digests that its receipts name; of theirs too."""
         found: dict[EvidenceDigest, AttestedReceipt] = {}
-        output, made = self._output, receipts
-        waiting = [(output, made)]
+        waiting = [(self._output, receipts)]
         while waiting:
             output, made = waiting.pop()
             wanted = {(d.output, d.digest.hex) for attested in made for d in attested.receipt.run.dependencies}
             for other in self._flywheel.output(output).built_from:
-                digests = {digest for name, digest in wanted if name == other}
-                new = tuple(r for r in self._authentic(self._made(other, digests)) if r.evidence not in found)
+                named = {digest for of, digest in wanted if of == other}
+                entries = self._log(output_log(other)).of_artifacts(named) if named else []
+                new = tuple(r for r in self._authentic(self._receipts(entries)) if r.evidence not in found)
                 if new:
                     found |= {r.evidence: r for r in new}
                     waiting.append((other, new))
         return tuple(found.values())
-
-    def _made(self, output: str, digests: set[str]) -> tuple[AttestedReceipt, ...]:
-        """The receipts of an output's artifacts of these digests; of ten thousand others none is opened again."""
-        remembered, found = self._flywheel.digests, []
-        for entry in self._entries(output_log(output)) if digests else ():
-            if entry.kind != RECEIPT or remembered.get(entry.evidence, "") not in {"", *digests}:
-                continue
-            for attested in self._receipts([entry]):
-                remembered[entry.evidence] = attested.receipt.artifact.digest.hex
-                if attested.receipt.artifact.digest.hex in digests:
-                    found.append(attested)
-        return tuple(found)
 
     def _decisions(
         self,
@@ -314,8 +329,10 @@ class _Assembly:
 
     def _tests(self, digests: set[str]) -> tuple[AttestedTest, ...]:
         found = []
-        for entry in self._entries(TESTS):
-            opened = self._open(entry) if entry.kind in {TEST, TEST_PART} and entry.subject in digests else None
+        log = self._log(TESTS)
+        entries = [e for kind in (TEST, TEST_PART) for digest in digests for e in log.about(kind, digest)]
+        for entry in sorted(entries, key=lambda entry: entry.number):
+            opened = self._open(entry)
             if opened and isinstance(opened[1], TestOutcome) and opened[0].keys:
                 found.append(AttestedTest(evidence=entry.evidence, signatures=opened[0], outcome=opened[1]))
         return tuple(found)
@@ -379,9 +396,7 @@ class _Assembly:
         if product is None or product.canonical in {None, self._output}:
             return None
         revisions = {r.receipt.run.source.revision for r in receipts}
-        for entry in self._entries(output_log(str(product.canonical))):
-            if entry.kind != PUBLICATION:
-                continue
+        for entry in self._log(output_log(str(product.canonical))).of(PUBLICATION):
             try:
                 published = _load(self._flywheel, Publication, entry)
             except EvidenceError as error:
@@ -392,6 +407,21 @@ class _Assembly:
                     build=published.build, revision=published.revision, committed_at=published.committed_at
                 )
         return None
+
+
+def _gist_of(catalogue: Catalogue, attested: AttestedReceipt) -> Gist:
+    run, artifact = attested.receipt.run, attested.receipt.artifact
+    theirs = {"key", "invocation", "started_at", "finished_at", "bootstrap"}  # of each run its own
+    said = attested.model_dump(mode="json", include={"signatures": True, "receipt": True})
+    said["signatures"]["origin"] = attested.signatures.origin and str(attested.signatures.origin)
+    said["receipt"]["run"] = {name: value for name, value in said["receipt"]["run"].items() if name not in theirs}
+    return Gist(
+        catalogue=catalogue.digest,
+        is_authentic=bool(trusted_keys(catalogue, attested)),
+        source=(str(run.source.revision), run.key.system),
+        artifact=artifact.digest.hex,
+        says=hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest(),
+    )
 
 
 def _one_to_explain(receipts: tuple[AttestedReceipt, ...]) -> tuple[AttestedReceipt, ...]:
@@ -415,11 +445,10 @@ def open_document(flywheel: Flywheel, evidence: EvidenceDigest) -> tuple[Signatu
 
 
 def _parsed(flywheel: Flywheel, data: bytes, name: str) -> tuple[Signatures, Receipt | TestOutcome]:
-    statement = open_statement(flywheel, data, name)
+    checked, statement = open_signed(flywheel, data, name, flywheel.trusted_keys)
     if isinstance(statement, Decision):
         raise InvalidInputError(name, "predicateType", "is a decision, and no receipt or test result", REMEDY)
-    if not is_envelope(data):
+    if checked is None:
         return Signatures(), statement
-    checked = flywheel.verifier.check(data, name, flywheel.trusted_keys)
     signatures = Signatures(keys=checked.keys, unknown=checked.unknown, invalid=checked.invalid, origin=checked.origin)
     return signatures, statement

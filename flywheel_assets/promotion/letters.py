@@ -12,12 +12,14 @@ from enum import StrEnum
 
 from flywheel_assets.domain.digests import EvidenceDigest
 from flywheel_assets.domain.errors import EvidenceError, InvalidInputError, UsageError, printable
+from flywheel_assets.domain.platform_runs import run_named
 from flywheel_assets.domain.statements import canonical
 from flywheel_assets.ports import Delivery, LogEntry
 from flywheel_assets.promotion.flywheel import Flywheel
 from flywheel_assets.promotion.intake import (
     DEAD_LETTER,
     DISMISSED,
+    RECEIPT,
     SETTLED,
     UNROUTED,
     Taken,
@@ -29,6 +31,8 @@ from flywheel_assets.promotion.intake import (
     take,
     waiting_for_catalogue,
 )
+from flywheel_assets.promotion.reading import indexed, one_reading
+from flywheel_assets.promotion.runs import read_again
 
 
 class LetterState(StrEnum):
@@ -69,7 +73,8 @@ class Retried:
 
 
 def letters(flywheel: Flywheel) -> list[Letter]:
-    """All letters, in the order of their numbers."""
+    """All letters, in the order of their numbers. Raises EvidenceError."""
+    flywheel = one_reading(flywheel)
     done = closed(flywheel)
     entries = [*waiting_for_catalogue(flywheel), *dead_letters(flywheel)]
     return [_letter(flywheel, entry, done.get(entry.number)) for entry in sorted(entries, key=lambda e: e.number)]
@@ -84,15 +89,19 @@ def find_letter(flywheel: Flywheel, number: int) -> Letter:
 
 
 def retry(flywheel: Flywheel, number: int) -> Retried:
-    """Read a letter again: what evidence kept of it, or else what lies in the inbox under its name now.
+    """Read a letter again: what evidence kept of it, or else what lies in the inbox, or in its run, under its name now.
 
-    It is settled when it can be read; repeating that changes nothing. Raises EvidenceError, ReadError for the inbox.
+    It is settled when it can be read; repeating that changes nothing. Raises EvidenceError, ReadError for the inbox and
+    the forge, UsageError for a run whose forge is not catalogued any more.
     """
     letter = find_letter(flywheel, number)
     if letter.state is LetterState.SETTLED:
         return Retried(letter, read=True, says="it is settled already")
     if letter.kept:
         return _retry_kept(flywheel, letter)
+    named = run_named(letter.name)
+    if named is not None:
+        return _retry_run(flywheel, letter, *named)
     delivery = flywheel.inbox.delivery(letter.name)
     if delivery is None:
         return Retried(
@@ -150,7 +159,12 @@ def _letter(flywheel: Flywheel, entry: LogEntry, closing: LogEntry | None) -> Le
 
 
 def _is_routed(flywheel: Flywheel, output: str, entry: LogEntry) -> bool:
-    return any(each.evidence == entry.evidence for each in flywheel.evidence.entries(output_log(output)))
+    build = entry.subject.partition(" ")[2]
+    try:
+        routed = indexed(flywheel, output_log(output)).about(RECEIPT, build)
+    except EvidenceError:
+        return False
+    return any(each.evidence == entry.evidence for each in routed)
 
 
 def _delivered(flywheel: Flywheel, entry: LogEntry) -> str | None:
@@ -193,6 +207,17 @@ def _retry_delivery(flywheel: Flywheel, letter: Letter, delivery: Delivery) -> R
     return _settled(flywheel, letter, taken, evidence)
 
 
+def _retry_run(flywheel: Flywheel, letter: Letter, repository: str, run: str, attempt: int) -> Retried:
+    """What a run left, fetched again from its forge."""
+    try:
+        taken, buried = read_again(flywheel, repository, run, attempt)
+    except InvalidInputError as error:
+        return Retried(letter, read=False, says=f"it still cannot be read: {error}")
+    if letter.name in buried:
+        return Retried(letter, read=False, says=f"it still cannot be read: {letter.problem}")
+    return _settled(flywheel, letter, taken, letter.evidence)
+
+
 def _settled(flywheel: Flywheel, letter: Letter, taken: Taken, evidence: EvidenceDigest) -> Retried:
     flywheel.evidence.append(UNROUTED, SETTLED, str(letter.number), evidence)
     if taken.dead_letters:
@@ -202,5 +227,6 @@ def _settled(flywheel: Flywheel, letter: Letter, taken: Taken, evidence: Evidenc
     elif taken.decisions:
         says = "it was read: a decision, and what it bears on is judged next"
     else:
-        says = "it was read, and is judged next: " + (", ".join(f"{o} {b}" for o, b in taken.builds) or "a test result")
+        what = ", ".join(f"{output} {build}" for output, build in taken.builds) or "a test result"
+        says = f"it was read, and is judged next unless it is already: {what}"
     return Retried(find_letter(flywheel, letter.number), read=True, says=says)

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from flywheel_assets.catalog.models import PublicationTarget, Purpose
 from flywheel_assets.domain.artifacts import same_content
 from flywheel_assets.domain.errors import InvalidInputError, ReadBackError
-from flywheel_assets.domain.evidence import Origin
 from flywheel_assets.domain.image_signatures import Attestation, is_signature_of, read_attestation
 from flywheel_assets.domain.publications import Attached, Plan, Proof
 from flywheel_assets.domain.receipts import Receipt, read_statement
@@ -110,7 +109,8 @@ def _seen(
         except InvalidInputError:
             continue
         is_by_signer = any(
-            name in signers and not why_not_trusted(keys[name], receipt, checked.origin, purpose=Purpose.IMAGES)
+            name in signers
+            and not why_not_trusted(keys[name], receipt, checked.origin, purpose=Purpose.IMAGES, by_any_run=True)
             for name in checked.keys
         )
         yield _Seen(each, checked, is_by_signer)
@@ -124,14 +124,14 @@ def _is_provenance(flywheel: Flywheel, seen: _Seen, approved: Approved) -> bool:
     except InvalidInputError:
         pass  # it may still be provenance of another form
     source = approved.attested.receipt.run.source
-    origin = Origin(source.repository, str(source.revision))
     statement = _statement(flywheel, seen.checked)
     return (
         statement is not None
         and seen.is_by_signer
         and statement.is_workflow_provenance
         and statement.is_about(approved.artifact.digest)
-        and seen.checked.origin == origin
+        and seen.checked.origin is not None
+        and seen.checked.origin.is_exactly(source)
     )
 
 

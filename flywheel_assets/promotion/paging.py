@@ -16,8 +16,9 @@ from flywheel_assets.promotion.excuses import Call, Excuse, headline
 from flywheel_assets.promotion.explaining import excuse_of, of_row, published_builds
 from flywheel_assets.promotion.flywheel import Flywheel
 from flywheel_assets.promotion.intake import output_log
-from flywheel_assets.promotion.ledger import builds_of, last_verdicts, one_reading
+from flywheel_assets.promotion.ledger import builds_of, last_verdicts
 from flywheel_assets.promotion.markup import CLASSES, MARK, document, link, moment, table, tag, text
+from flywheel_assets.promotion.reading import one_reading
 from flywheel_assets.promotion.report import unreadable, unrouted
 from flywheel_assets.promotion.telling import told
 

@@ -25,7 +25,8 @@ from flywheel_assets.ports import Rebuilder, Rebuilt
 from flywheel_assets.promotion.disputes import record_comparison
 from flywheel_assets.promotion.flywheel import Flywheel
 from flywheel_assets.promotion.intake import Taken, open_statement, route
-from flywheel_assets.promotion.ledger import assemble, builds_of, last_verdicts, one_reading
+from flywheel_assets.promotion.ledger import assemble, builds_of, last_verdicts
+from flywheel_assets.promotion.reading import one_reading
 
 LOOKED_AT = 500  # of one output, the newest
 COMPARED = 3  # paths of one closure

@@ -5,16 +5,20 @@ from typing import Any
 
 from flywheel_assets.catalog.models import Output, PublicationTarget
 from flywheel_assets.domain.builds import BuildKey, Closed
+from flywheel_assets.domain.dispatches import Dispatch, DispatchState
 from flywheel_assets.domain.errors import EvidenceError
 from flywheel_assets.domain.publications import Publication
 from flywheel_assets.domain.verdicts import Verdict, VerdictClass
 from flywheel_assets.gate.case import person
 from flywheel_assets.ports import LogEntry
+from flywheel_assets.promotion.dispatches import last_dispatch, on_their_way
 from flywheel_assets.promotion.failures import Cause, goes_first, last_failure
 from flywheel_assets.promotion.flywheel import Flywheel
 from flywheel_assets.promotion.intake import closed, dead_letters, output_log, waiting_for_catalogue
 from flywheel_assets.promotion.judging import is_settled
-from flywheel_assets.promotion.ledger import builds_of, last_verdict, one_reading, publications, withdrawals
+from flywheel_assets.promotion.ledger import builds_of, last_verdict, publications, withdrawals
+from flywheel_assets.promotion.reading import one_reading
+from flywheel_assets.promotion.waiting import said_of
 
 SCHEMA_VERSION = 1
 
@@ -26,6 +30,7 @@ class State(StrEnum):
     CACHED = "cached"
     VALIDATED = "validated"
     PUBLISHED = "published"
+    YANKED = "yanked"
     REJECTED = "rejected"
     UNROUTED = "unrouted"
 
@@ -84,13 +89,17 @@ def row(flywheel: Flywheel, name: str, build: BuildKey, published: Publication |
     worst = verdict.worst
     state = _state(output, verdict)
     reason, message, remedy, actor = worst.reason, worst.message, worst.remedy, worst.actor
+    by_workflow = output.publication is not None and output.publication.flake is not None
+    last = last_dispatch(flywheel, name, build) if by_workflow else None
     if published:
-        state = State.PUBLISHED
+        state = State.YANKED if last and last.state is DispatchState.YANKED else State.PUBLISHED
     if worst.verdict is VerdictClass.PASSED:
         target = output.publication
         reason, message = "every-rule-holds", "every rule holds"
-        if not published and target:
-            reason, message, remedy, actor = _why_not_published(flywheel, name, build, target)
+        if published and last and last.state in {DispatchState.YANKED, DispatchState.WRONG_RELEASE}:
+            reason, message, remedy, actor = said_of(flywheel, last)
+        elif not published and target:
+            reason, message, remedy, actor = _why_not_published(flywheel, name, build, target, last)
     return Row(
         output=name,
         build=str(build),
@@ -106,7 +115,7 @@ def row(flywheel: Flywheel, name: str, build: BuildKey, published: Publication |
 
 
 def _why_not_published(
-    flywheel: Flywheel, name: str, build: BuildKey, target: PublicationTarget
+    flywheel: Flywheel, name: str, build: BuildKey, target: PublicationTarget, last: Dispatch | None
 ) -> tuple[str, str, str, str]:
     """Reason, message, remedy and actor of a build that may be published and is not."""
     failure = last_failure(flywheel, name, build)
@@ -118,6 +127,8 @@ def _why_not_published(
         remedy = f"{what}: {by_hand} tries it again{others}."
         message = f"every rule holds; since {failure.since:%Y-%m-%d %H:%M} UTC: {failure.error}: {failure.sentence}"
         return failure.cause.value, message.removesuffix("."), remedy, owner
+    if last:
+        return said_of(flywheel, last)
     if on_demand:
         remedy = f"{by_hand}, or materialize it in the UI."
         return "promotion-on-demand", "every rule holds; it is promoted on demand", remedy, "a release engineer"
@@ -125,12 +136,18 @@ def _why_not_published(
     if first:
         message = f"every rule holds; {first}, whose source is newer, was tried first and is not published yet"
         return "newer-build-goes-first", message, f"See `flywheel why-not {name} {first}`.", owner
+    on_its_way = on_their_way(flywheel, name, build) if target.flake else None
+    if on_its_way:
+        message = f"every rule holds; {on_its_way} is on its way, and its workflow is asked for one build at a time"
+        return "another-build-goes-first", message, f"See `flywheel why-not {name} {on_its_way}`.", owner
     return "every-rule-holds", "every rule holds", "", ""
 
 
 def _state(output: Output, verdict: Verdict) -> State:
     if verdict.validated:
         return State.VALIDATED
+    if verdict.worst.verdict is VerdictClass.WAITING:
+        return State.CACHED if verdict.body_is_whole else State.RECEIVED
     # The lineage of what is no candidate ends at its cache entry: being there is all it can be.
     return State.CACHED if verdict.body_is_whole and not output.is_candidate else State.REJECTED
 

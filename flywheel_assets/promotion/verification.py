@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from flywheel_assets.domain.artifacts import NixClosure
-from flywheel_assets.domain.digests import EvidenceDigest
+from flywheel_assets.domain.digests import EvidenceDigest, GitRevision
 from flywheel_assets.domain.errors import InvalidInputError, ReadBackError, SignatureError
 from flywheel_assets.domain.inspections import Reading, ReadState
 from flywheel_assets.domain.publications import Attached, Form
@@ -78,7 +78,8 @@ def verify_reference(
     for vsa, summary in summaries:
         provenance = _provenance(verifier, proofs, summary)
         receipt = provenance[1] if provenance else None
-        problem = _problem(summary, receipt, wanted, resource)
+        problem = _problem(summary, receipt, wanted, resource or surface.resource())
+        problem = problem or _other_source(receipt, surface.revision())
         if provenance and receipt and not problem:
             size = demand_approved(surface.read(receipt.artifact, progress), reference)
             envelopes = dict((_named("provenance", provenance[0]), _named("vsa", vsa)))
@@ -157,3 +158,9 @@ def _problem(summary: ReadSummary, receipt: Receipt | None, wanted: str, resourc
     if resource is not None and summary.resource != resource:
         return f"the summary speaks of {summary.resource}, not of {resource}"
     return ""
+
+
+def _other_source(receipt: Receipt | None, revision: GitRevision | None) -> str:
+    if receipt is None or revision is None or receipt.run.source.revision == revision:
+        return ""
+    return f"it was built from {receipt.run.source.revision}, and the release says {revision}"

@@ -16,7 +16,8 @@ from flywheel_assets.gate.case import person
 from flywheel_assets.gate.evaluate import evaluate
 from flywheel_assets.promotion.flywheel import Flywheel, under
 from flywheel_assets.promotion.intake import waiting_for_catalogue
-from flywheel_assets.promotion.ledger import assemble, builds_of, one_reading, publications
+from flywheel_assets.promotion.ledger import assemble, builds_of, publications
+from flywheel_assets.promotion.reading import one_reading
 
 WORTH_A_PROCESS = 100
 

@@ -31,16 +31,9 @@ from flywheel_assets.ports import PublicationSurface
 from flywheel_assets.promotion.flywheel import Flywheel
 from flywheel_assets.promotion.intake import RECEIPT, output_log
 from flywheel_assets.promotion.judging import judge
-from flywheel_assets.promotion.ledger import (
-    WITHDRAWAL,
-    assemble,
-    one_reading,
-    open_document,
-    publications,
-    record,
-    withdrawals,
-)
+from flywheel_assets.promotion.ledger import WITHDRAWAL, assemble, open_document, publications, record, withdrawals
 from flywheel_assets.promotion.proposing import decided
+from flywheel_assets.promotion.reading import one_reading
 from flywheel_assets.promotion.signatures import envelope_check, signed_once
 from flywheel_assets.promotion.summaries import ReadSummary, summary
 

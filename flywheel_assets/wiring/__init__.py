@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from flywheel_assets.wiring.installation import (
+        FLAKEHUB,
         PACKAGE,
         SAMPLE,
         SAMPLE_CATALOGUE,
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = (
+    "FLAKEHUB",
     "PACKAGE",
     "SAMPLE",
     "SAMPLE_CATALOGUE",

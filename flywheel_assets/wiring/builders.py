@@ -12,7 +12,7 @@ from flywheel_assets.adapters.nix.builder import closure_of, derivation_outputs
 from flywheel_assets.adapters.signatures.keys import DsseSigner
 from flywheel_assets.adapters.writing import write_atomically
 from flywheel_assets.domain.artifacts import BazelOutputs, OciImage
-from flywheel_assets.domain.errors import UsageError
+from flywheel_assets.domain.errors import UsageError, printable
 from flywheel_assets.domain.statements import canonical
 from flywheel_assets.ports import Signer
 
@@ -53,20 +53,41 @@ def bazel_outputs(
 
 
 def builder_signer(key_file: str | None, key_text: str | None) -> Signer:
-    """The builder's signer, from a file or from the text that the environment holds."""
+    """The builder's signer, from a file or from the text that the environment holds. Raises UsageError."""
     if key_file:
-        return DsseSigner(Path(key_file).read_bytes(), key_file)
+        return DsseSigner(_key_in(key_file), key_file)
     if key_text:
         return DsseSigner(key_text.encode(), "FLYWHEEL_SIGNING_KEY")
     raise UsageError("A receipt must be signed: give --key FILE, or the key itself in FLYWHEEL_SIGNING_KEY.")
 
 
+def _key_in(file: str) -> bytes:
+    """What lies there. Only what looks like a file's name is repeated: it may be the key itself that was given."""
+    try:
+        return Path(file).read_bytes()
+    except (OSError, ValueError) as error:
+        named = file if Path(file).suffix and " " not in file and file.isprintable() else "what --key gives"
+        reason = error.strerror if isinstance(error, OSError) else "it is no name of a file"
+        raise UsageError(
+            f"{printable(named)} cannot be read: {reason}. --key takes the name of a file, "
+            "FLYWHEEL_SIGNING_KEY a key itself."
+        ) from error
+
+
 def write_receipt(document: bytes, target: str, name: str) -> None:
-    """Write a receipt to standard output, a file, or under ``name`` into an inbox folder, whole or not at all."""
+    """Write a receipt to standard output, a file, or under ``name`` into an inbox folder, whole or not at all.
+
+    Raises UsageError for a folder that is not there: what was to be an inbox would be one file, each receipt in the
+    place of the one before; and one that was made here would be read by nobody.
+    """
     if target == "-":
         sys.stdout.buffer.write(document + b"\n")
         return
-    path = Path(target) / name if Path(target).is_dir() else Path(target)
+    path = Path(target)
+    if path.is_dir():
+        path /= name
+    elif path.suffix != ".json":
+        raise UsageError(f"--to: {printable(target)} is no folder. Make it, or name a file that ends in .json.")
     write_atomically(path, document)
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 from uuid import uuid4
 
 from flywheel_assets.adapters.evidence.folder import FolderEvidence
+from flywheel_assets.adapters.flakehub.reader import PublishedFlake, is_flake_reference
+from flywheel_assets.adapters.http.client import HttpClient
 from flywheel_assets.adapters.http.credentials import ANONYMOUS, Credentials
 from flywheel_assets.adapters.nix.reader import PublishedClosure
 from flywheel_assets.adapters.nix.signatures import NixSigningKey
@@ -17,13 +19,13 @@ from flywheel_assets.adapters.oci.reader import PublishedImage, is_reference
 from flywheel_assets.adapters.signatures.keys import create_once, key_file, private_bytes
 from flywheel_assets.adapters.signatures.verifier import SignatureVerifier
 from flywheel_assets.catalog.loading import load_catalogue
-from flywheel_assets.catalog.models import Catalogue
+from flywheel_assets.catalog.models import Catalogue, DurableSurface, Surface
 from flywheel_assets.domain.errors import UsageError, printable
 from flywheel_assets.ports import PublishedReader, Verifier
 from flywheel_assets.promotion.flywheel import Flywheel
 from flywheel_assets.wiring.rebuilds import open_rebuilder
 from flywheel_assets.wiring.sources import open_sources
-from flywheel_assets.wiring.surfaces import open_caches, open_inbox, open_surfaces
+from flywheel_assets.wiring.surfaces import open_caches, open_inbox, open_surfaces, open_workflows
 
 RELEASE_KEY_NAME = "flywheel-release-1"
 # Where an S3 client finds a credential without asking the machine's metadata service, which a consumer never does.
@@ -33,6 +35,8 @@ S3_CREDENTIALS = (
     "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
     "AWS_CONTAINER_CREDENTIALS_FULL_URI",
 )
+FLAKEHUB = "https://api.flakehub.com"
+STAND_IN = "http://stand-in.invalid"  # in the sample's catalogue
 PACKAGE = Path(str(files("flywheel_assets")))
 SAMPLE = PACKAGE / "sample"
 # The platform's catalogue is the one YAML file of its folder; no code names it.
@@ -93,6 +97,7 @@ def open_flywheel(chosen: Settings) -> Flywheel:
         release_signer=key_file(keys / "release.pem"),
         clock=lambda: datetime.now(UTC),
         runs=open_sources(home, catalogue),
+        workflows=open_workflows(home, _at_stand_in(home, catalogue) if chosen.on_sample else catalogue),
         rebuilder=open_rebuilder(keys, catalogue, caches),
     )
 
@@ -109,8 +114,36 @@ def release_nix_key(keys: Path) -> NixSigningKey:
     return key
 
 
+def stand_in_url(home: Path) -> Path:
+    """Where the address of the sample's stand-in stands while it runs."""
+    return home / "sample" / "flakehub" / "url"
+
+
+def _at_stand_in(home: Path, catalogue: Catalogue) -> Catalogue:
+    """The sample's catalogue with the stand-in's address of now. Its own stays the same, and so do all verdicts.
+
+    While none runs it keeps a name that no resolver knows: then nothing can be asked, which is what a reader is told.
+    """
+    try:
+        url = stand_in_url(home).read_text("ascii").strip()
+    except OSError:
+        return catalogue
+
+    def placed(surface: Surface) -> Surface:
+        if not isinstance(surface, DurableSurface) or surface.url != STAND_IN or surface.forge is None:
+            return surface
+        return surface.model_copy(update={"url": url, "forge": surface.forge.model_copy(update={"url": url})})
+
+    placed_all = {name: placed(surface) for name, surface in catalogue.surfaces.items()}
+    return catalogue.model_copy(update={"surfaces": placed_all})
+
+
 def install_sample(home: Path) -> None:
     """Lay the recorded sample out in the working folder; what is there already is left as it is."""
+    token = home / "sample" / "flakehub" / "token"
+    if not token.exists():
+        token.parent.mkdir(parents=True, exist_ok=True)
+        create_once(token, uuid4().hex.encode(), 0o600)
     for part in ("nix-cache", "bazel-cache", "oci-staging", "inbox"):
         _copy_once(SAMPLE / part, home / "sample" / part)
     # What the image's own workflow has published before this pipeline ever ran.
@@ -141,18 +174,35 @@ def published_reader(
     nix_keys: tuple[str, ...] = (),
     netrc: Path | None = None,
     environment: Mapping[str, str] = os.environ,
+    *,
+    cache: str | None = None,
+    flakehub: str = FLAKEHUB,
 ) -> tuple[PublishedReader, Verifier]:
     """What verifies a reference without any installation; ``netrc`` is for what cannot be read anonymously.
 
-    S3 is shown the environment's credential if it holds one. Raises UsageError for what is no reference.
+    S3 is shown the environment's credential if it holds one. ``cache`` carries the closure of a release on FlakeHub,
+    whose API is at ``flakehub``. Raises UsageError for what is no reference.
     """
     shown = Credentials(netrc=netrc) if netrc else ANONYMOUS
-    if "#" in reference:
+
+    def closure(place: str, release: str | None = None) -> PublishedClosure:
         anonymous = not any(map(environment.get, S3_CREDENTIALS))
-        return PublishedClosure(reference, nix_keys, credentials=shown, anonymous=anonymous), SignatureVerifier()
+        return PublishedClosure(place, nix_keys, credentials=shown, anonymous=anonymous, release=release)
+
+    if is_flake_reference(reference):
+        if cache is None:
+            raise UsageError(
+                "FlakeHub tells which store path a release has, and not where its bytes and proofs lie. Name the "
+                "publisher's Nix cache: --cache https://cache.example."
+            )
+        reader = PublishedFlake(reference, HttpClient(flakehub, shown), lambda path, of: closure(f"{cache}#{path}", of))
+        return reader, SignatureVerifier()
+    if "#" in reference:
+        return closure(reference), SignatureVerifier()
     if is_reference(reference):
         return PublishedImage(reference, credentials=shown), SignatureVerifier()
     raise UsageError(
         f"{printable(reference)!r} is no reference that can be verified. Write host/name@sha256:…, "
-        "oci:/layout@sha256:…, or https://cache.example#/nix/store/…, s3://bucket#/nix/store/…, file:///folder#/nix/store/…"
+        "oci:/layout@sha256:…, or https://cache.example#/nix/store/…, s3://bucket#/nix/store/…, "
+        "file:///folder#/nix/store/…, or flakehub:ORG/FLAKE/VERSION#attribute."
     )

@@ -5,7 +5,12 @@ from pathlib import Path
 
 from flywheel_assets.adapters.bazel.cache import BazelCache
 from flywheel_assets.adapters.bazel.entries import DiskEntries, HttpEntries
+from flywheel_assets.adapters.flakehub.workflow import FlakehubWorkflow
+from flywheel_assets.adapters.forges.asking import Asking
+from flywheel_assets.adapters.forges.dispatching import GithubWorkflows
+from flywheel_assets.adapters.forges.github import HEADERS
 from flywheel_assets.adapters.http.client import HttpClient
+from flywheel_assets.adapters.http.credentials import ANONYMOUS
 from flywheel_assets.adapters.inbox.bucket import BucketInbox
 from flywheel_assets.adapters.inbox.folder import FolderInbox
 from flywheel_assets.adapters.nix.cache import NixCache
@@ -24,10 +29,12 @@ from flywheel_assets.catalog.models import (
     Credential,
     DurableSurface,
     MutableSurface,
+    Output,
+    PublishingForge,
     Visibility,
 )
 from flywheel_assets.domain.limits import DEFAULT_LIMITS
-from flywheel_assets.ports import BuildSource, PublicationSurface, SourceCache
+from flywheel_assets.ports import BuildSource, PublicationSurface, PublishingWorkflow, SourceCache
 from flywheel_assets.wiring.secrets import credentials
 
 Repositories = Callable[[str], Repository]
@@ -56,21 +63,28 @@ def open_surfaces(
     """The publication surfaces that outputs name, by (surface, cache). Nothing is asked of them yet."""
     found: dict[tuple[str, str], PublicationSurface] = {}
     for output in catalogue.outputs.values():
-        if output.publication is None:
-            continue
-        name = output.publication.surface
-        surface, cache = catalogue.durable(name), caches[output.cache]
-        if (name, output.cache) in found:
-            continue
-        if isinstance(cache, NixCache) and surface.protocol == "nix":
-            files, consumer = _durable_nix(home, name, surface)
-            upstream = catalogue.mutable(output.cache).trusted_upstream_keys
-            found[name, output.cache] = NixCacheSurface(
-                files, cache, nix_key, DEFAULT_LIMITS, upstream, consumer=consumer
-            )
-        elif isinstance(cache, OciStaging) and surface.protocol == "oci":
-            found[name, output.cache] = _oci_surface(home, name, surface, cache)
+        for name in _surfaces_of(output):
+            surface, cache = catalogue.durable(name), caches[output.cache]
+            if (name, output.cache) in found:
+                continue
+            if isinstance(cache, NixCache) and surface.protocol == "nix":
+                files, consumer = _durable_nix(home, name, surface)
+                upstream = catalogue.mutable(output.cache).trusted_upstream_keys
+                found[name, output.cache] = NixCacheSurface(
+                    files, cache, nix_key, DEFAULT_LIMITS, upstream, consumer=consumer
+                )
+            elif isinstance(cache, OciStaging) and surface.protocol == "oci":
+                found[name, output.cache] = _oci_surface(home, name, surface, cache)
     return found
+
+
+def open_workflows(home: Path, catalogue: Catalogue) -> dict[str, PublishingWorkflow]:
+    """The surfaces that only a workflow can publish to, by name. Nothing is asked of them yet."""
+    return {
+        name: _workflow(home, name, surface, surface.forge)
+        for name, surface in catalogue.surfaces.items()
+        if isinstance(surface, DurableSurface) and surface.forge is not None
+    }
 
 
 def file_url(home: Path, url: str) -> str:
@@ -78,6 +92,20 @@ def file_url(home: Path, url: str) -> str:
     if not url.startswith("file:"):
         return url
     return f"file:{home / url.removeprefix('file://').removeprefix('file:')}"
+
+
+def _surfaces_of(output: Output) -> tuple[str, ...]:
+    """The surfaces that take bytes of ours: of a release on FlakeHub, the cache that carries its closure."""
+    target = output.publication
+    if target is None:
+        return ()
+    return (target.flake.binaries,) if target.flake is not None else (target.surface,)
+
+
+def _workflow(home: Path, name: str, surface: DurableSurface, forge: PublishingForge) -> PublishingWorkflow:
+    asking = Asking(HttpClient(forge.url, credentials(home, forge.credential, name), forge.hosts), HEADERS)
+    reading = ANONYMOUS if surface.visibility is Visibility.PUBLIC else credentials(home, surface.read_credential, name)
+    return FlakehubWorkflow(GithubWorkflows(asking), HttpClient(surface.url, reading, surface.hosts))
 
 
 def _cache(home: Path, name: str, surface: MutableSurface) -> SourceCache:

@@ -63,6 +63,44 @@ REFUSED: dict[str, tuple[int, str]] = {
         2,
         "builders.mine a first-class builder needs a publication_boundary: say what leaves it and what does not.",
     ),
+    "flake-of-a-path": (
+        17,
+        "outputs.thing.publication.flake.name String should match pattern '^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}/[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$'.",  # noqa: E501 - one sentence
+    ),
+    "flake-of-two-outputs": (
+        35,
+        "outputs.other.publication.flake.name 'Tinyland-Inc/Thing' is released by the output 'thing' too.",
+    ),
+    "flake-on-another-surface": (
+        16,
+        "outputs.thing.publication.flake belongs to a flakehub surface, and 'mine' is none.",
+    ),
+    "flake-whose-binaries-are-in-a-mutable-cache": (
+        20,
+        "outputs.thing.publication.flake.binaries 'attic-main' is not a durable Nix cache.",
+    ),
+    "flake-whose-binaries-are-nowhere": (
+        20,
+        "outputs.thing.publication.flake.binaries 'nowhere' is not a durable Nix cache.",
+    ),
+    "flake-whose-binaries-are-private": (
+        20,
+        "outputs.thing.publication.flake.binaries 'mine' is not for all who may see the release.",
+    ),
+    "flake-with-a-workflow-elsewhere": (
+        19,
+        "outputs.thing.publication.flake.workflow String should match pattern '^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}\\.ya?ml$'.",  # noqa: E501 - one sentence
+    ),
+    "flake-without-binaries": (16, "outputs.thing.publication.flake.binaries is required and missing."),
+    "flakehub-without-flake": (
+        12,
+        "outputs.thing.publication needs `flake`: its name on FlakeHub, its versions, its workflow, and what carries its binaries.",  # noqa: E501 - one sentence
+    ),
+    "flakehub-without-forge": (
+        13,
+        "outputs.thing.publication.surface 'flakehub' names no `forge`, where the workflows that publish to it are started.",  # noqa: E501 - one sentence
+    ),
+    "forge-without-credential": (31, "surfaces.flakehub.forge.credential is required and missing."),
     "flakehub-by-copies": (14, "outputs.thing.publication.way flakehub takes `triggers`, and only flakehub does."),
     "gate-without-condition": (7, "products.runner-dashboard.change.gates.1.condition is required and missing."),
     "image-without-repository": (

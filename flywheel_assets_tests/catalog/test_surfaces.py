@@ -59,6 +59,12 @@ def test_a_credential_that_s3_would_not_be_shown_is_refused(field: str, tmp_path
     assert f"surfaces.own.{field} is not for S3" in complaints(tmp_path, text)
 
 
+@pytest.mark.parametrize("url", ["s3://bucket", "file:surfaces/nix"])
+def test_hosts_where_nothing_leads_to_another_host_are_refused(url: str, tmp_path: Path) -> None:
+    text = f"surfaces: {{own: {{{DURABLE}, visibility: public, url: '{url}', hosts: [a.example]}}}}"
+    assert "surfaces.own.hosts is for surfaces over HTTP" in complaints(tmp_path, text)
+
+
 TWO = """surfaces:
   own: {{{durable}, visibility: public, url: '{kept}'}}
   filled: {{role: mutable, protocol: nix, owner: platform, url: '{filled}'}}

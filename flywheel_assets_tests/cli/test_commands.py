@@ -77,10 +77,10 @@ def test_a_publication_that_fails_is_one_line_and_why_not_tells_it(tmp_path: Pat
     code, printed, said = call(tmp_path, "run", "--no-ui")
     assert (code, said) == (0, ""), "a failure is told once, in a sentence"
     failed = [line for line in printed.splitlines() if line.startswith("Failed: ")]
-    assert len(failed) == 1
+    assert [line.split()[1] for line in failed] == ["tide-clock", "depth-charts"], "each whose bytes go there"
     assert failed[0].startswith(f"Failed: tide-clock {GOOD} is not published: ")
     unsettled = [line for line in printed.splitlines() if line.startswith("Not settled: ")]
-    assert len(unsettled) == 1
+    assert len(unsettled) == 2
     assert f"`flywheel why-not tide-clock {GOOD}` says why" in unsettled[0]
     code, printed, _ = call(tmp_path, "why-not", "tide-clock", GOOD)
     assert "publication-failed: every rule holds; since 20" in printed

@@ -5,6 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from flywheel_assets.cli.hooks import RUN_NAMES
+from flywheel_assets.cli.receipts import receipt
+from flywheel_assets.domain.builds import TriggerEvent
+from flywheel_assets.domain.platform_runs import EVENTS
+from flywheel_assets.domain.triggers import OTHER, OTHERS, TRIGGERS
 from flywheel_assets_tests.cli.machine import FLYWHEEL, REPOSITORY, STORE_PATH, Machine
 
 RUN = (
@@ -18,7 +23,8 @@ def told(machine: Machine, *more: str) -> dict[str, object]:
 
 
 def test_what_a_job_wrote_down_makes_the_same_receipt_as_its_checkout_does(machine: Machine) -> None:
-    options = told(machine)
+    options = told(machine, "--job", "9", "--runner", "shelf-3")
+    assert options.keys() <= RUN_NAMES
     assert {
         "run": "7",
         "attempt": 1,
@@ -40,6 +46,35 @@ def test_a_dirty_checkout_is_written_down_as_dirty(machine: Machine) -> None:
     options = told(machine)
     assert options["dirty"] is True
     assert "clean" not in options
+
+
+def test_whoever_makes_a_receipt_of_a_dirty_checkout_is_told_at_once(machine: Machine) -> None:
+    assert machine.run(FLYWHEEL, "receipt", "nix", STORE_PATH, *machine.signed()).stderr == ""
+    (machine.folder / "checkout" / "result").touch()
+    said = machine.run(FLYWHEEL, "receipt", "nix", STORE_PATH, *machine.signed()).stderr
+    assert "the checkout is dirty" in said
+    assert machine.receipt().run.source.dirty
+
+
+@pytest.mark.parametrize("event", sorted({*TRIGGERS, *OTHERS}))
+def test_an_event_is_the_same_to_the_command_and_to_what_reads_forges(event: str) -> None:
+    (option,) = [each for each in receipt.commands["run"].params if each.name == "event"]
+    assert option.type.convert(event, option, None) == event
+    assert EVENTS.get(event, TriggerEvent.MANUAL) is TriggerEvent(TRIGGERS.get(event, OTHER))
+    assert (event in EVENTS) is (event in TRIGGERS)
+
+
+def test_a_word_that_no_forge_uses_is_no_event(machine: Machine) -> None:
+    arguments = [text if text != "push" else "pullrequest" for text in machine.signed()]
+    assert "pullrequest" in machine.run(FLYWHEEL, "receipt", "nix", STORE_PATH, *arguments, code=2).stderr
+
+
+def test_a_run_that_a_person_names_has_no_url_that_nobody_knows(machine: Machine) -> None:
+    assert told(machine)["invocation"] == REPOSITORY
+    variables = {"GITHUB_RUN_ID": "7", "RUNNER_NAME": "shelf"}
+    told_by_job = machine.run(FLYWHEEL, "receipt", "run", *RUN, variables=variables)
+    found = json.loads(told_by_job.stdout)
+    assert (found["invocation"], found["runner"]) == (f"{REPOSITORY}/actions/runs/7", "shelf")
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ def on_folder(folder: Path) -> Bench:
     inbox = folder / "inbox"
     inbox.mkdir()
     return Bench(
-        FolderInbox(inbox, Limits(receipt_bytes=LARGEST)),
+        FolderInbox(inbox, Limits(receipt_bytes=0, signature_material_bytes=LARGEST)),
         deliver=lambda name, data: (inbox / name).write_bytes(data),
         spoil=lambda name: (inbox / name).mkdir(),
         take_away=lambda name: (inbox / name).unlink(),
@@ -57,7 +57,7 @@ def in_bucket(s3: Server, bucket: str) -> Bench:
         connection.close()
 
     return Bench(
-        BucketInbox(f"s3://{bucket}/inbox", Limits(receipt_bytes=LARGEST)),
+        BucketInbox(f"s3://{bucket}/inbox", Limits(receipt_bytes=0, signature_material_bytes=LARGEST)),
         deliver=store.put,
         spoil=lambda name: store.put(name, b"x" * (LARGEST + 2)),
         take_away=store.delete,

@@ -94,6 +94,8 @@ RUNS = st.builds(
         system=st.from_regex(r"[a-z0-9_]{1,8}(-[a-z0-9_]{1,8})?", fullmatch=True),
     ),
     builder=NAMES,
+    job=st.none() | LINES,
+    runner=st.none() | LINES,
     invocation=st.from_regex(r"https://[!-~]{1,40}", fullmatch=True),
     source=st.builds(
         Source,

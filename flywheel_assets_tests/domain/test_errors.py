@@ -36,7 +36,7 @@ def test_control_characters_are_spelled_out_and_long_text_is_cut(text: str, show
 def test_the_sentence_of_an_invalid_input_is_printable(document: str, field: str, problem: str, remedy: str) -> None:
     error = InvalidInputError(document, field, problem, remedy)
     assert str(error).isprintable()
-    assert str(error) == f"{error.document}: {error.field}: {error.problem}. {error.remedy}"
+    assert str(error) == f"{error.document}: {error.field}: {error.problem.removesuffix('.')}. {error.remedy}"
 
 
 def test_a_limit_that_is_exceeded_is_an_invalid_input_too() -> None:

@@ -1,18 +1,10 @@
 """What a forge says of a run, and the words that builders and forges share."""
 
-import pytest
 from pydantic import TypeAdapter
 
-from flywheel_assets.cli.receipts import EVENTS as TOLD
-from flywheel_assets.domain.builds import TriggerEvent
-from flywheel_assets.domain.platform_runs import EVENTS, AbsentRun, Ending, PlatformRun, RecordedRun
+from flywheel_assets.domain.platform_runs import AbsentRun, Ending, PlatformRun, RecordedRun
 from flywheel_assets_tests.gate.cases import a_run, changed
 from flywheel_assets_tests.gate.test_platform import job, record
-
-
-@pytest.mark.parametrize("event", sorted(TOLD))
-def test_a_builder_and_its_forge_call_an_event_the_same(event: str) -> None:
-    assert EVENTS.get(event, TriggerEvent.MANUAL) is TriggerEvent(TOLD[event])
 
 
 def test_a_record_reads_back_as_what_it_was_and_never_as_an_absence() -> None:

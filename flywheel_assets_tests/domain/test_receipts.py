@@ -103,6 +103,16 @@ def test_a_good_receipt_reads_as_what_the_build_was(kind: str) -> None:
     assert read_statement((VECTORS / f"good-{kind}.json").read_bytes(), "receipt.json") == good(kind).receipt
 
 
+def test_a_receipt_may_name_its_job_and_one_that_does_not_is_written_as_ever() -> None:
+    plain = good("nix").receipt
+    assert b'"runner"' not in receipt_statement(plain)
+    named = changed(plain, {"run": changed(plain.run, {"job": "7001", "runner": "GitHub Actions 3"})})
+    read = read_statement(receipt_statement(named), "x")
+    assert isinstance(read, Receipt)
+    assert (read.run.job, read.run.runner, read.run.names_its_job) == ("7001", "GitHub Actions 3", True)
+    assert not plain.run.names_its_job
+
+
 def test_every_vector_is_the_one_that_is_made_and_has_an_expectation() -> None:
     assert set(TAMPERED) == set(REFUSED)
     stored = {file.stem: json.loads(file.read_bytes()) for file in VECTORS.glob("*.json")}

@@ -104,6 +104,29 @@ def test_a_certificate_from_another_source_than_the_receipts_speaks_against_it(
     assert bench.with_signatures(Signatures(keys=("nixer",), origin=origin)).says(RULE) == expected
 
 
+RUN = f"{REPOSITORY}/actions/runs/100/attempts/1"
+ANOTHER_RUN = (TEMPORARILY, "certificate-of-another-run")
+
+
+@pytest.mark.parametrize(
+    ("invocation", "expected"),
+    [
+        (RUN, (PASSED, "holds")),
+        ("", (PASSED, "holds")),
+        ("https://gitlab.example/example/tools/-/jobs/100", (PASSED, "holds")),
+        (f"{REPOSITORY}/actions/runs/200/attempts/1", ANOTHER_RUN),
+        (f"{REPOSITORY}/actions/runs/100/attempts/2", ANOTHER_RUN),
+        (f"{OTHER}/actions/runs/100/attempts/1", ANOTHER_RUN),
+    ],
+    ids=["its run", "no run", "a job, of which receipts say nothing", "another", "another attempt", "another's run"],
+)
+def test_a_certificate_that_was_issued_to_another_run_speaks_against_its_receipt(
+    invocation: str, expected: tuple[VerdictClass, str]
+) -> None:
+    origin = Origin(REPOSITORY, "a" * 40, invocation=invocation)
+    assert good().with_signatures(Signatures(keys=("nixer",), origin=origin)).says(RULE) == expected
+
+
 def test_a_receipt_that_its_own_certificate_contradicts_harms_no_authentic_one() -> None:
     """Whoever else may call a shared workflow could otherwise reject our builds for good."""
     bench = good()

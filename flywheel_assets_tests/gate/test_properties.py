@@ -17,6 +17,7 @@ from flywheel_assets_tests.gate.cases import (
     KINDS,
     OTHER_KEY,
     PERMANENTLY,
+    REPOSITORY,
     STARTED,
     Bench,
     artifact,
@@ -54,6 +55,12 @@ def _from_elsewhere(*keys: str) -> Signatures:
     return Signatures(keys=keys, origin=Origin(ELSEWHERE, "a" * 40))
 
 
+def _in_another_run(*keys: str) -> Signatures:
+    """Keyless signatures by a later run of the same source."""
+    origin = Origin(REPOSITORY, "a" * 40, invocation=f"{REPOSITORY}/actions/runs/9/attempts/1")
+    return Signatures(keys=keys, origin=origin)
+
+
 def newer(bench: Bench) -> Bench:
     head = ChannelHead(build=OTHER_KEY, revision=GitRevision("b" * 40), committed_at=STARTED)
     return bench.with_bundle(channel=head)
@@ -85,6 +92,7 @@ BREAKS: dict[str, Change] = AGAINST | {
     "unsigned": lambda b: b.with_signatures(Signatures()),
     "signed by a stranger": lambda b: b.with_signatures(STRANGER),
     "signed by a run of another source": lambda b: b.with_signatures(_from_elsewhere(b.builder)),
+    "signed in another run": lambda b: b.with_signatures(_in_another_run(b.builder)),
     "signed by a signer of images": lambda b: b.with_entry("keys", b.builder, for_=(Purpose.IMAGES,)),
     "a body that is empty last": lambda b: _bad_after(b, state=ReadState.EMPTY, digest="", size=0),
     "a member that is absent last": lambda b: _bad_after(b, state=ReadState.ABSENT, digest="", size=0),
@@ -108,6 +116,7 @@ NOBODYS_WORD = {
     "unsigned",
     "signed by a stranger",
     "signed by a run of another source",
+    "signed in another run",
     "signed by a signer of images",
 }
 

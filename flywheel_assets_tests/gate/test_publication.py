@@ -1,12 +1,14 @@
 """source_order_is_kept and durable_surface_exists."""
 
 from datetime import datetime, timedelta
+from typing import Literal
 
 import pytest
 
-from flywheel_assets.catalog.models import Repository, Visibility
+from flywheel_assets.catalog.models import FlakeTarget, Repository, Visibility
 from flywheel_assets.domain.digests import GitRevision
 from flywheel_assets.domain.evidence import ChannelHead, Signatures
+from flywheel_assets.domain.verdicts import VerdictClass
 from flywheel_assets_tests.gate.cases import (
     APPROVAL,
     CANNOT,
@@ -15,7 +17,6 @@ from flywheel_assets_tests.gate.cases import (
     PERMANENTLY,
     REPOSITORY,
     STARTED,
-    WAITING,
     Bench,
     changed,
     good,
@@ -64,10 +65,27 @@ def test_an_output_without_publication_has_no_durable_surface() -> None:
     assert good().with_output(publication=None).says(SURFACE) == (PERMANENTLY, "no-durable-surface")
 
 
-@pytest.mark.parametrize("url", ["https://cache.example", "file:durable"])
-def test_a_surface_that_this_version_cannot_serve_is_waited_for(url: str) -> None:
-    bench = good().with_entry("surfaces", "durable-nix", protocol="flakehub", url=url)
-    assert bench.says(SURFACE) == (WAITING, "surface-not-implemented")
+@pytest.mark.parametrize(
+    ("versions", "ref", "says"),
+    [
+        ("tag", "refs/heads/main", (PERMANENTLY, "no-version-tag")),
+        ("tag", "refs/tags/nightly", (PERMANENTLY, "no-version-tag")),
+        ("tag", "refs/tags/vv1.2.3", (PERMANENTLY, "no-version-tag")),
+        ("tag", "refs/tags/v1.2", (PERMANENTLY, "no-version-tag")),
+        ("tag", "v1.2.3", (PERMANENTLY, "no-version-tag")),
+        ("tag", "refs/tags/v1.2.3", (PASSED, "holds")),
+        ("tag", "refs/tags/1.2.3-rc.1", (PASSED, "holds")),
+        ("rolling", "refs/heads/main", (PASSED, "holds")),
+    ],
+)
+def test_a_flake_that_is_versioned_by_tags_takes_only_builds_of_such_tags(
+    versions: Literal["rolling", "tag"], ref: str, says: tuple[VerdictClass, str]
+) -> None:
+    target = good().catalogue.outputs["tool"].publication
+    assert target is not None
+    flake = FlakeTarget(name="org/tool", versions=versions, workflow="publish.yml", binaries="durable-nix")
+    bench = good().with_output(publication=changed(target, {"flake": flake}))
+    assert bench.with_source(ref=ref).says(SURFACE) == says
 
 
 @pytest.mark.parametrize("visibility", [Visibility.INTERNAL, Visibility.PRIVATE])

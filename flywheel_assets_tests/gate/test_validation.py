@@ -96,7 +96,8 @@ def test_a_failure_is_heard_from_a_later_run_of_a_keyless_signer_and_a_pass_is_n
 
 def test_a_pass_by_a_keyless_signer_in_a_run_of_the_same_source_counts() -> None:
     bench = good()
-    signed = Signatures(keys=("platform",), origin=Origin(REPOSITORY, "a" * 40))
+    later = f"{REPOSITORY}/actions/runs/900/attempts/1"
+    signed = Signatures(keys=("platform",), origin=Origin(REPOSITORY, "a" * 40, invocation=later))
     test = attested_test(bench.receipt.artifact.digest, "smoke", OK, signed)
     assert bench.with_bundle(tests=(test,)).says(RULE) == (PASSED, "holds")
 

@@ -14,11 +14,12 @@ from flywheel_assets.domain.builds import BuildKey
 from flywheel_assets.domain.names import store_path_hash
 from flywheel_assets.orchestration.keys import Stage, asset_key, builds_name
 from flywheel_assets.orchestration.resources import Pipeline
-from flywheel_assets.orchestration.sensors import pick_up_builds, reconcile_daily
+from flywheel_assets.orchestration.sensors import follow_publications, pick_up_builds, reconcile_daily
 from flywheel_assets.promotion.flywheel import Flywheel
 from flywheel_assets.promotion.ledger import VERDICT, assemble
 from flywheel_assets.promotion.report import Row, report
 from flywheel_assets.wiring import SAMPLE, SAMPLE_CATALOGUE, Settings, open_flywheel
+from flywheel_assets_tests.fakes import FakeWorkflow
 
 ENTRY, VALIDATED, PUBLISHED = Stage.CACHE_ENTRY, Stage.VALIDATED_ARTIFACT, Stage.PUBLISHED_ARTIFACT
 JUDGED = (ENTRY, VALIDATED)
@@ -36,6 +37,7 @@ class Bench:
     settings: Settings
     flywheel: Flywheel
     instance: dg.DagsterInstance
+    workflow: FakeWorkflow = field(default_factory=FakeWorkflow)
     cursors: dict[str, str | None] = field(default_factory=dict)
     day: int = 0
     _definitions: dict[int, dg.Definitions] = field(default_factory=dict)
@@ -102,12 +104,19 @@ class Bench:
     def reconcile(self) -> list[dg.ExecuteInProcessResult]:
         return self.tick(reconcile_daily)
 
+    def follow(self) -> list[dg.AssetObservation]:
+        """A tick of the sensor that follows workflows, and what it shows."""
+        result = self.ask(follow_publications)
+        self.report_events(result)
+        self.cursors[follow_publications.name] = result.cursor
+        return [event for event in result.asset_events if isinstance(event, dg.AssetObservation)]
+
     def settle(self) -> list[dg.ExecuteInProcessResult]:
-        """Tick until nothing is asked for."""
+        """Tick until nothing is asked for and no workflow comes further."""
         done: list[dg.ExecuteInProcessResult] = []
-        for _ in range(12):
-            runs = self.tick()
-            if not runs:
+        for _ in range(15):
+            runs, shown = self.tick(), self.follow()
+            if not runs and not shown:
                 return done
             done += runs
         raise AssertionError("the sensor asks for ever more")
@@ -226,13 +235,14 @@ class Bench:
 def bench(home: Path, *deliveries: str, instance: dg.DagsterInstance | None = None) -> Iterator[Bench]:
     """A bench whose inbox holds the named deliveries, or the whole sample's."""
     settings = Settings(home, SAMPLE_CATALOGUE)
-    flywheel = open_flywheel(settings)
+    workflow = FakeWorkflow()
+    flywheel = replace(open_flywheel(settings), workflows={"flakehub": workflow})
     if deliveries:
         for path in (home / "sample" / "inbox").iterdir():
             if path.name.removesuffix(".json") not in deliveries:
                 path.unlink()
     with instance or dg.DagsterInstance.ephemeral() as opened:
-        yield Bench(settings, flywheel, opened)
+        yield Bench(settings, flywheel, opened, workflow)
 
 
 def deliver(home: Path, *deliveries: str) -> None:

@@ -18,9 +18,9 @@ ONE = "14402201001-tide-clock"
 FIRST_RUN = 15_000_000_000
 
 
-def burst(bench: Bench, signer: DsseSigner, numbers: Iterable[int]) -> None:
-    """A delivery for each number: a run of its own, from a revision of its own."""
-    inbox = bench.settings.home / "sample" / "inbox"
+def burst(home: Path, signer: DsseSigner, numbers: Iterable[int], *, one_revision: bool = False) -> None:
+    """A delivery for each number: a run of its own, from a revision of its own, or all from one."""
+    inbox = home / "sample" / "inbox"
     document = (inbox / f"{ONE}.json").read_bytes()
     for number in numbers:
 
@@ -29,7 +29,7 @@ def burst(bench: Bench, signer: DsseSigner, numbers: Iterable[int]) -> None:
             build["internalParameters"]["run"]["id"] = str(FIRST_RUN + number)
             for dependency in build["resolvedDependencies"]:
                 if dependency["name"] == "source":
-                    dependency["digest"]["gitCommit"] = f"{number:040x}"
+                    dependency["digest"]["gitCommit"] = f"{0 if one_revision else number:040x}"
 
         (inbox / f"burst-{number:05}.json").write_bytes(resigned(document, signer, change))
 
@@ -40,16 +40,19 @@ def trusted(opened: Bench, signer: DsseSigner) -> Bench:
     return replace(opened, flywheel=replace(opened.flywheel, catalogue=catalogue, limits=Limits(inbox_batch=40)))
 
 
-def carry_out(opened: Bench, cursor: Path) -> bool:
+def carry_out(opened: Bench, cursor: Path, sensor: dg.SensorDefinition = pick_up_builds) -> bool:
     """One tick as the daemon carries it out, but for its runs; False when it asked for nothing new."""
-    opened.cursors[pick_up_builds.name] = cursor.read_text() if cursor.exists() else None
-    result = opened.ask()
+    opened.cursors[sensor.name] = cursor.read_text() if cursor.exists() else None
+    result = opened.ask(sensor)
     opened.report_events(result)
     opened.add_partitions(result)
     cursor.write_text(result.cursor or "")
     for request in result.run_requests or []:
         tags = {name: text for name, text in request.tags.items() if not name.startswith("dagster/")}
-        opened.instance.create_run_for_job(opened.job, tags=tags, status=dg.DagsterRunStatus.STARTED)
+        chosen = frozenset(request.asset_selection or ())
+        opened.instance.create_run_for_job(
+            opened.job, tags=tags, status=dg.DagsterRunStatus.STARTED, asset_selection=chosen
+        )
     return bool(result.asset_events)
 
 

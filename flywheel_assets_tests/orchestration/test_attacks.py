@@ -24,7 +24,6 @@ PULL_REQUEST = key(14402201002)
 REJECTED = [
     *(("tide-clock", key(14402201000 + number)) for number in range(2, 9)),
     *(("chart-plotter", key(14402201100 + number)) for number in range(1, 7)),
-    ("depth-charts", key(14402201401)),
 ]
 
 

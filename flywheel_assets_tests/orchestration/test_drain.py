@@ -10,7 +10,7 @@ from flywheel_assets.domain.errors import FlywheelError
 from flywheel_assets.orchestration import wanted as wants
 from flywheel_assets.orchestration.drain import Drained, drain
 from flywheel_assets.promotion.publishing import promote
-from flywheel_assets_tests.orchestration.bench import PUBLISHED, VALIDATED, Bench, bench, key
+from flywheel_assets_tests.orchestration.bench import ENTRY, PUBLISHED, VALIDATED, Bench, bench, deliver, key
 
 GOOD, OLDER = key(14402201001), key(14402201006)
 EMPTY, MISSING = key(14402201101), key(14402201104)
@@ -79,6 +79,30 @@ def test_a_publication_that_failed_too_often_is_tried_once_in_each_further_run_a
     assert (mended.runs, mended.failures, mended.problems) == (1, [], [])
     assert one.materialized(PUBLISHED, "tide-clock") == {GOOD}
     assert drained(one).runs == 0
+
+
+def test_damage_to_one_outputs_evidence_is_told_and_the_others_go_on(tmp_path: Path) -> None:
+    with bench(tmp_path, "14402201001-tide-clock", "14402201501-ci-toolchain") as opened:
+        opened.ask()
+        (entry, *_) = (opened.settings.home / "evidence" / "logs" / "output-ci-toolchain").iterdir()
+        whole = entry.read_bytes()
+        entry.write_bytes(b"{}")
+        deliver(opened.settings.home, "14402201301-sounding-line")
+        broken = drained(opened)
+        assert opened.materialized(PUBLISHED, "tide-clock") == {GOOD}
+        assert [output for output, _ in broken.taken.builds] == ["sounding-line"]
+        assert any("evidence log output-ci-toolchain" in problem for problem in broken.problems)
+        entry.write_bytes(whole)
+        assert drained(opened).problems == []
+        assert opened.materialized(ENTRY, "ci-toolchain") == {key(14402201501)}
+
+
+def test_an_inbox_that_is_gone_is_told_and_what_is_in_evidence_goes_on(one: Bench) -> None:
+    inbox = one.settings.home / "sample" / "inbox"
+    inbox.rename(inbox.with_name("elsewhere"))
+    gone = drained(one)
+    assert one.materialized(PUBLISHED, "tide-clock") == {GOOD}
+    assert any(problem.startswith("The inbox") for problem in gone.problems)
 
 
 def test_what_was_promoted_by_hand_after_its_runs_failed_is_shown_and_settled(one: Bench) -> None:

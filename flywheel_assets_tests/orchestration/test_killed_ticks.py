@@ -55,10 +55,10 @@ def killed_at(home: Path, count: int) -> None:
 def test_each_build_of_a_burst_appears_exactly_once_however_often_ticks_are_killed(tmp_path: Path) -> None:
     signer = key_file(tmp_path / "burst.pem")
     with bench(tmp_path, ONE) as opened:
-        burst(opened, signer, range(LATE, BUILDS))
+        burst(opened.settings.home, signer, range(LATE, BUILDS))
         for count in KILLS:
             killed_at(tmp_path, count)
-        burst(opened, signer, range(LATE))  # they finished long ago, arrive last, and sort first
+        burst(opened.settings.home, signer, range(LATE))  # they finished long ago, arrive last, and sort first
         assert start(tmp_path).wait(PATIENCE) == 0
     with bench(tmp_path, instance=instance_of(tmp_path)) as opened:
         assert take_in(opened.flywheel).total == 0

@@ -255,8 +255,10 @@ def test_damage_to_one_outputs_evidence_does_not_hold_up_the_others(tmp_path: Pa
         opened.ask()
         (entry, *_) = (opened.settings.home / "evidence" / "logs" / "output-ci-toolchain").iterdir()
         entry.write_bytes(b"{}")
+        deliver(opened.settings.home, "14402201301-sounding-line")
         assert all(run.success for run in opened.settle())
         assert opened.materialized(PUBLISHED, "tide-clock") == {GOOD}
+        assert len(opened.materialized(VALIDATED, "sounding-line")) == 1, "what arrives later is taken in, too"
 
 
 def test_an_inbox_that_is_gone_does_not_stop_what_is_in_evidence_already(one: Bench) -> None:

@@ -33,6 +33,7 @@ from flywheel_assets_tests.promotion.installation import (
 OUTPUT, KEY = "tide-clock", "tinyland-nix"
 REPOSITORY = sample_catalogue().outputs[OUTPUT].repository
 STEPS = RunSteps(
+    workflows=(".github/workflows/build.yml",),
     bootstrap=("Run vendor/install-nix@*",),
     validations={"nix build": "Run nix build*", "nix flake check": "Run nix flake check*"},
 )
@@ -66,6 +67,11 @@ def receipt_of(run: ForgeRun, attempt: int = 1, change: Callable[[dict[str, Any]
     def tell(statement: dict[str, Any]) -> None:
         named = statement["predicate"]["buildDefinition"]["internalParameters"]["run"]
         named.update(id=str(run.id), attempt=attempt)
+        start, end = (time.isoformat() for time in run.times[min(attempt, len(run.times)) - 1])
+        statement["predicate"]["runDetails"]["metadata"].update(startedOn=start, finishedOn=end)
+        for told in statement["predicate"]["runDetails"]["byproducts"]:
+            if told["name"] == "bootstrap":
+                told["annotations"]["finished_at"] = start
         if change is not None:
             change(statement)
 

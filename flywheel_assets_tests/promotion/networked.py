@@ -25,6 +25,7 @@ surfaces:
   oci-staging: {{url: "{staging}", credential: {{user: {user}, password: "file:password"}}}}
   ghcr: {{url: "{ghcr}", hosts: ["{realm}"], credential: {{user: {user}, password: "file:password"}}}}
   durable-nix: {{url: "{durable}", visibility: {visibility}}}
+  flakehub: {{visibility: {visibility}}}
 """
 
 

@@ -15,7 +15,6 @@ from flywheel_assets.promotion.flywheel import Flywheel
 from flywheel_assets.promotion.intake import UNROUTED, take_in
 from flywheel_assets.promotion.judging import judge
 from flywheel_assets.promotion.ledger import assemble, builds_of
-from flywheel_assets.promotion.publishing import promote
 from flywheel_assets_tests.adapters.signatures.make_vectors import BUNDLES, TAMPERED
 from flywheel_assets_tests.adapters.signatures.miniature import (
     FOREIGN,
@@ -32,6 +31,7 @@ from flywheel_assets_tests.promotion.installation import (
     Memory,
     a_signer,
     in_memory,
+    promote_at_once,
     sample_catalogue,
     trusting,
 )
@@ -80,7 +80,7 @@ def test_a_keyless_receipt_is_evidence_as_it_came_and_is_published_as_provenance
     (attested,) = assemble(flywheel, "tide-clock", CLOCK).receipts
     assert attested.signatures.keys == ("tinyland-nix",)
     assert memory.evidence.get(attested.evidence) == document
-    done = promote(flywheel, "tide-clock", CLOCK)
+    done = promote_at_once(flywheel, "tide-clock", CLOCK)
     assert done.publication.proofs[0] == EvidenceDigest.of(document)
     (held,) = memory.surfaces["durable-nix"].attached.values()
     assert (held["provenance"].data, held["provenance"].form) == (document, Form.BUNDLE)

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from flywheel_assets.domain.digests import EvidenceDigest
-from flywheel_assets.domain.errors import EvidenceError, UnreadableError
+from flywheel_assets.domain.errors import UnreadableError
 from flywheel_assets.domain.limits import Limits
 from flywheel_assets.promotion.intake import UNROUTED, take_in, waiting_for_catalogue
 from flywheel_assets.promotion.judging import judge
@@ -224,12 +224,28 @@ def test_an_inbox_that_cannot_be_read_takes_nothing_and_says_so() -> None:
     assert take_in(memory.flywheel).total == 1
 
 
-def test_nothing_is_taken_into_a_store_that_was_cut() -> None:
-    memory = in_memory("1440220100")
-    take_in(memory.flywheel)
-    memory.evidence.chains["output-tide-clock"].pop()
-    with pytest.raises(EvidenceError):
-        take_in(memory.flywheel)
+@pytest.mark.parametrize("log", ["output-tide-clock", "unrouted", "tests"])
+def test_nothing_is_taken_into_a_log_that_was_cut_and_the_others_take_theirs_once(log: str) -> None:
+    memory = in_memory()
+    documents = dict(memory.inbox.documents)
+    late = {"14402201101-chart-plotter.json", "14402201008-tide-clock.json"}
+    memory.inbox.documents = {name: document for name, document in documents.items() if name not in late}
+    taken = take_in(memory.flywheel)
+    (gone,) = memory.evidence.chains[log][-1:]
+    memory.evidence.chains[log].pop()
+    memory.inbox.documents = documents
+    before = list(memory.evidence.chains[log])
+    again = take_in(memory.flywheel)
+    assert memory.evidence.chains[log] == before
+    (problem,) = again.postponed
+    assert log in problem
+    expected = {"chart-plotter"} if log == "output-tide-clock" else {"chart-plotter", "tide-clock"}
+    assert {output for output, _ in again.builds} == expected
+    memory.evidence.chains[log].append(gone)
+    mended = take_in(memory.flywheel)
+    assert mended.postponed == []
+    assert take_in(memory.flywheel).total == 0
+    assert taken.total + again.total + mended.total == len(documents)
 
 
 def test_a_second_receipt_of_the_same_run_is_kept_beside_the_first() -> None:

@@ -43,6 +43,7 @@ from flywheel_assets_tests.promotion.installation import (
     a_signer,
     in_memory,
     judged,
+    promote_at_once,
     resigned,
     sample_catalogue,
     statement_of,
@@ -92,7 +93,7 @@ def own(memory: Memory) -> Attached:
 
 def test_an_observed_surface_is_read_and_never_written(memory: Memory) -> None:
     surface = observed(memory, own(memory))
-    done = promote(memory.flywheel, OUTPUT, DASHBOARD_IMAGE)
+    done = promote_at_once(memory.flywheel, OUTPUT, DASHBOARD_IMAGE)
     assert surface.steps == ["plan", "proofs", "read_back"]
     assert done.publication.way == "observes"
     assert done.copied == ()
@@ -172,7 +173,7 @@ def promoted(catalogue: Catalogue, *proofs: Attached, provenance: Attached | Non
     memory = taken_in(catalogue)
     observed(memory, provenance or own(memory), *proofs)
     flywheel = memory.but(verifier=SignatureVerifier(catalogue.trust_root))
-    return memory, promote(flywheel, OUTPUT, DASHBOARD_IMAGE).publication
+    return memory, promote_at_once(flywheel, OUTPUT, DASHBOARD_IMAGE).publication
 
 
 def refusal(catalogue: Catalogue, *proofs: Attached, provenance: Attached | None = None) -> str:
@@ -237,7 +238,7 @@ def test_what_a_workflow_attached_in_a_layout_is_found_and_counts(tmp_path: Path
     plan, surface = plan_promotion(flywheel, OUTPUT, DASHBOARD_IMAGE), flywheel.surfaces["ghcr", "oci-staging"]
     surface.copy(plan, silent)
     surface.attach(plan, proofs)
-    publication = promote(flywheel, OUTPUT, DASHBOARD_IMAGE).publication
+    publication = promote_at_once(flywheel, OUTPUT, DASHBOARD_IMAGE).publication
     kept = [flywheel.evidence.get(digest) for digest in publication.proofs[1:]]
     assert kept == [proof.document for proof in proofs]
 
@@ -324,6 +325,15 @@ def test_a_receipt_that_its_own_certificate_contradicts_is_no_provenance() -> No
     assert "carries no provenance by a signer" in refusal(both, image_signature(), provenance=forged)
 
 
+def test_what_a_later_run_of_the_same_source_signed_counts_unless_it_is_a_receipt() -> None:
+    payload = b64decode(json.loads(in_memory(OWN).inbox.documents[OWN])["payload"])
+    later = but(**SOURCE, invocation=f"{SOURCE['repository']}/actions/runs/99/attempts/1")
+    both = asking(SCAN, for_=tuple(Purpose))
+    promoted(both, image_signature(who=later), scan(who=later))
+    forged = bundled(bundle(payload, later))
+    assert "carries no provenance by a signer" in refusal(both, image_signature(), scan(), provenance=forged)
+
+
 def test_a_key_for_images_only_gives_no_provenance() -> None:
     payload = b64decode(json.loads(in_memory(OWN).inbox.documents[OWN])["payload"])
     said = refusal(asking(), image_signature(), provenance=bundled(bundle(payload, BY)))
@@ -374,12 +384,21 @@ def test_a_workflows_own_provenance_counts_where_its_certificate_names_the_recei
     [
         provenance(OTHER),
         provenance(revision="f" * 40),
+        provenance(revision=""),
         provenance(repository="https://github.com/stranger/x"),
         provenance(subject=STRANGER.subject),
         bundled(bundle(statement("https://slsa.dev/provenance/v1", {}, IMAGE.hex), but(**SOURCE))),
         bundled(bundle(statement(SCAN, {"buildDefinition": {}}, IMAGE.hex), but(**SOURCE))),
     ],
-    ids=["another image", "another revision", "another repository", "a stranger", "another build type", "a scan"],
+    ids=[
+        "another image",
+        "another revision",
+        "none",
+        "another repository",
+        "a stranger",
+        "another build type",
+        "a scan",
+    ],
 )
 def test_a_workflows_provenance_of_something_else_does_not_count(made: Attached) -> None:
     said = refusal(asking(), image_signature(), provenance=made)

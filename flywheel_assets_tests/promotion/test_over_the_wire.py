@@ -29,6 +29,7 @@ from flywheel_assets_tests.promotion.installation import (
     PUBLISHED,
     SAMPLE_ROWS,
     judge_all,
+    promote_at_once,
 )
 from flywheel_assets_tests.promotion.networked import Networked, network
 from flywheel_assets_tests.promotion.test_real_consumers import nix_in
@@ -158,7 +159,7 @@ def test_the_sample_goes_from_servers_to_servers_and_stock_verifiers_take_every_
     flywheel = place.run()
     assert rows(flywheel) == EXPECTED
     everything_verifies_for_a_consumer(place, flywheel, tmp_path, peer_path)
-    again = {output: promote(place.open(), output, build) for output, build in PUBLISHED.items()}
+    again = {output: promote_at_once(place.open(), output, build) for output, build in PUBLISHED.items()}
     assert {output: done.copied for output, done in again.items()} == dict.fromkeys(PUBLISHED, ())
     assert all(len(publications(flywheel, output)) == 1 for output in PUBLISHED)
 

@@ -38,6 +38,7 @@ from flywheel_assets_tests.promotion.installation import (
     in_memory,
     judged,
     key,
+    promote_at_once,
     resigned,
     statement_of,
     trusting,
@@ -87,7 +88,7 @@ def test_the_steps_come_in_their_order_and_the_record_is_the_last(memory: Memory
 
 
 def test_a_promotion_records_what_was_published_with_who_answers_for_it(memory: Memory, nix: FakeSurface) -> None:
-    done = promote(memory.flywheel, "tide-clock", CLOCK)
+    done = promote_at_once(memory.flywheel, "tide-clock", CLOCK)
     assert publications(memory.flywheel, "tide-clock")[0].model_dump_json() == done.publication.model_dump_json()
     found = done.publication
     assert (found.surface, found.way, found.build) == ("durable-nix", "copies", CLOCK)
@@ -109,10 +110,10 @@ def test_a_promotion_records_what_was_published_with_who_answers_for_it(memory: 
 
 
 def test_promoting_again_changes_nothing(memory: Memory, nix: FakeSurface) -> None:
-    first = promote(memory.flywheel, "tide-clock", CLOCK)
+    first = promote_at_once(memory.flywheel, "tide-clock", CLOCK)
     chains = {log: list(chain) for log, chain in memory.evidence.chains.items()}
     memory.clock.move(days=3)
-    again = promote(memory.but(), "tide-clock", CLOCK)
+    again = promote_at_once(memory.but(), "tide-clock", CLOCK)
     assert again.publication.model_dump_json() == first.publication.model_dump_json()
     assert again.copied == ()
     assert memory.evidence.chains == chains
@@ -207,7 +208,7 @@ def test_promotions_at_once_make_one_summary_and_one_record(memory: Memory, nix:
 
     def act(_number: int) -> str:
         barrier.wait()
-        return promote(memory.but(), "tide-clock", CLOCK).publication.model_dump_json()
+        return promote_at_once(memory.but(), "tide-clock", CLOCK).publication.model_dump_json()
 
     with ThreadPoolExecutor(4) as pool:
         assert len(set(pool.map(act, range(4)))) == 1
@@ -219,7 +220,7 @@ def test_promotions_at_once_on_folders_make_one_summary_and_one_record_each(tmp_
     place = judged(tmp_path / "home")
     builds = [("tide-clock", CLOCK), ("harbor-map-image", MAP), ("tide-clock-image", CLOCK_IMAGE)] * 2
     with ThreadPoolExecutor(6) as pool:
-        found = list(pool.map(lambda each: promote(place.open(), *each).publication.model_dump_json(), builds))
+        found = list(pool.map(lambda each: promote_at_once(place.open(), *each).publication.model_dump_json(), builds))
     assert len(set(found)) == 3
     flywheel = place.open()
     for output, _ in builds:
@@ -270,7 +271,6 @@ def test_a_newer_build_that_was_published_while_it_waited_is_noticed(memory: Mem
         ("chart-plotter", "14402201105", "builders-disagree"),
         ("ci-toolchain", "14402201501", "acceleration-only"),
         ("runner-dashboard", "14402201901", "not-the-authority"),
-        ("depth-charts", "14402201401", "surface-not-implemented"),
     ],
 )
 def test_what_the_gate_refuses_reaches_no_surface(memory: Memory, output: str, build: str, reason: str) -> None:
@@ -360,7 +360,7 @@ def test_an_image_finds_its_own_provenance_among_that_of_what_it_is_made_of() ->
         take_in(flywheel)
         bundle = assemble(flywheel, "tide-clock-image", CLOCK_IMAGE)
         orders.add(bundle.receipts[0].evidence < bundle.dependencies[0].evidence)
-        done = promote(flywheel, "tide-clock-image", CLOCK_IMAGE)
+        done = promote_at_once(flywheel, "tide-clock-image", CLOCK_IMAGE)
         assert (
             memory.evidence.get(done.publication.proofs[0])
             == memory.inbox.documents["14402201201-tide-clock-image.json"]
@@ -380,7 +380,7 @@ def test_a_strangers_receipt_of_the_same_artifact_never_becomes_its_provenance(m
         ).encode()
     take_in(memory.flywheel)
     assert assemble(memory.flywheel, "tide-clock", CLOCK).witnesses == ()
-    done = promote(memory.flywheel, "tide-clock", CLOCK)
+    done = promote_at_once(memory.flywheel, "tide-clock", CLOCK)
     provenance, vsa = (memory.evidence.get(digest) for digest in done.publication.proofs)
     assert provenance == memory.inbox.documents[RECEIPT]
     named = {item["digest"]["sha256"] for item in statement_of(vsa)["predicate"]["inputAttestations"]}
@@ -406,9 +406,9 @@ def test_two_runs_of_one_artifact_share_its_summary_and_have_a_record_each(memor
         "2.json": resigned(document, signer, second),
     }
     take_in(flywheel)
-    one = promote(flywheel, "tide-clock", CLOCK).publication
+    one = promote_at_once(flywheel, "tide-clock", CLOCK).publication
     memory.clock.move(hours=1)
-    two = promote(flywheel, "tide-clock", key("14402209999")).publication
+    two = promote_at_once(flywheel, "tide-clock", key("14402209999")).publication
     assert one.proofs == two.proofs
     assert records(memory) == 2
     assert len(memory.evidence.slots) == 1

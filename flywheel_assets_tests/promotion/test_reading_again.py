@@ -10,7 +10,7 @@ from flywheel_assets.promotion.judging import judge, read_again
 from flywheel_assets.promotion.ledger import assemble
 from flywheel_assets.promotion.publishing import plan_promotion, promote
 from flywheel_assets_tests.fakes import FakeCache
-from flywheel_assets_tests.promotion.installation import CLOCK, DIRTY, Memory, in_memory, key
+from flywheel_assets_tests.promotion.installation import CLOCK, DIRTY, Memory, in_memory, key, promote_at_once
 
 NOT_SERVED = (
     ReadState.ABSENT,
@@ -49,7 +49,7 @@ def test_a_promotion_reads_again_what_could_not_be_served(memory: Memory, cache:
     cache.instead.clear()
     memory.clock.move(minutes=1)
     assert plan_promotion(memory.flywheel, "tide-clock", CLOCK).missing
-    assert promote(memory.flywheel, "tide-clock", CLOCK).publication.build == CLOCK
+    assert promote_at_once(memory.flywheel, "tide-clock", CLOCK).publication.build == CLOCK
 
 
 def test_what_reads_as_before_leaves_nothing_behind_whatever_words_the_cache_has_for_it(

@@ -175,7 +175,8 @@ def test_a_renamed_branch_changes_nothing_for_the_runs_before(github: ForgedRuns
 )
 def test_a_receipt_that_contradicts_the_forge_is_refused(github: ForgedRuns, known: dict[str, Any]) -> None:
     run = github.build(**known)
-    github.leave_receipt(run)
+    github.memory.inbox.documents["one.json"] = receipt_of(run)
+    take_in(github.flywheel)
     github.forge.end(run)
     github.tick()
     assert of_the_forge(github, run) == (VerdictClass.REJECTED_PERMANENTLY, "receipt-contradicts-platform")
@@ -184,12 +185,12 @@ def test_a_receipt_that_contradicts_the_forge_is_refused(github: ForgedRuns, kno
 def test_a_leaked_key_that_has_expired_cannot_date_a_receipt_back(github: ForgedRuns) -> None:
     """The run is real and in the key's time; its receipt arrives when the key is no longer valid."""
     keys = dict(github.flywheel.catalogue.keys)
-    expired = github.forge.clock() - timedelta(days=1)
+    expired = github.forge.clock() + timedelta(days=1)
     keys[KEY] = keys[KEY].model_copy(update={"valid_until": expired})
     run = github.build()
     github.leave_receipt(run)
     github.forge.end(run)
-    github.tick()
+    github.tick(moved=timedelta(days=2).total_seconds())
     assert judged(github, run).verdict.validated
     github.flywheel = github.memory.but(
         runs=github.flywheel.runs, catalogue=github.flywheel.catalogue.model_copy(update={"keys": keys})
@@ -218,7 +219,10 @@ def test_a_receipt_of_a_run_that_the_forge_never_had_is_refused(github: ForgedRu
     run = github.build()
     github.memory.inbox.documents["one.json"] = receipt_of(run, change=partial(_renamed, name=name))
     take_in(github.flywheel)
-    assert (github.tick().absent, github.tick().absent) == (1, 0)
+    assert [github.tick().absent for _ in range(3)] == [1, 0, 0]
+    waiting = judge(github.flywheel, OUTPUT, BuildKey(run=name, attempt=1, system=SYSTEM)).verdict
+    assert "platform-run-unseen" in {finding.reason for finding in waiting.findings}
+    assert [github.tick(moved=300).absent for _ in range(3)] == [1, 0, 0]
     found = judge(github.flywheel, OUTPUT, BuildKey(run=name, attempt=1, system=SYSTEM)).verdict
     assert "platform-run-absent" in {finding.reason for finding in found.findings}
 
@@ -229,6 +233,7 @@ def test_a_receipt_of_an_attempt_that_was_not_made_is_refused(flow: ForgedRuns) 
     flow.memory.inbox.documents["one.json"] = receipt_of(run, 2)
     take_in(flow.flywheel)
     flow.tick()
+    flow.tick(moved=300)
     found = judged(flow, run, 2).verdict
     assert "platform-run-absent" in {finding.reason for finding in found.findings}
 
@@ -287,7 +292,10 @@ def test_an_artifact_that_is_refused_keeps_only_its_own_run_waiting(flow: Forged
     assert (flow.tick().recorded, flow.ticks[-1].open, len(flow.ticks[-1].problems)) == (1, 1, 1)
     assert flow.builds() == [key(other)]
     left.is_refused = False
-    assert flow.tick().recorded == 1
+    assert flow.tick().recorded == 0
+    assert len(flow.ticks[-1].problems) == 1
+    assert flow.tick(moved=60).recorded == 1
+    assert flow.ticks[-1].problems == []
     assert flow.builds() == [key(other), key(refused)]
 
 

@@ -16,8 +16,10 @@ from flywheel_assets.promotion.publishing import promote
 from flywheel_assets.wiring import SAMPLE, SAMPLE_CATALOGUE, Settings, open_flywheel
 from flywheel_assets_tests.peers import PeerPath
 from flywheel_assets_tests.processes import Server
-from flywheel_assets_tests.promotion.installation import CLOCK, MAP, judged
+from flywheel_assets_tests.promotion.flakes import attach, flakehub_of, released
+from flywheel_assets_tests.promotion.installation import CLOCK, MAP, judged, promote_at_once
 from flywheel_assets_tests.promotion.test_real_consumers import CONFIGURATION
+from flywheel_assets_tests.scripted import Scripted
 from flywheel_assets_tests.servers import WebServer
 
 ROOT = Path(__file__).parents[2]
@@ -44,16 +46,21 @@ class Consumer:
 
 
 @pytest.fixture
-def consumer(tmp_path: Path, registry: Server, nginx: WebServer, fresh_name: str, peer_path: PeerPath) -> Consumer:
+def consumer(
+    tmp_path: Path, registry: Server, nginx: WebServer, scripted: Scripted, fresh_name: str, peer_path: PeerPath
+) -> Consumer:
     place = judged(tmp_path / "home")
     overlay = place.home / "overlay.yaml"
     overlay.write_text(f'surfaces: {{ghcr: {{url: "{registry.url}/{fresh_name}", credential: null}}}}')
     flywheel = open_flywheel(Settings(place.home, (*SAMPLE_CATALOGUE, overlay)))
-    image = promote(flywheel, "harbor-map-image", MAP).publication
+    image = promote_at_once(flywheel, "harbor-map-image", MAP).publication
     promote(flywheel, "tide-clock", CLOCK)
     closure = assemble(flywheel, "tide-clock", CLOCK).receipts[0].receipt.artifact
     assert isinstance(closure, NixClosure)
+    run = assemble(flywheel, "tide-clock", CLOCK).receipts[0].receipt.run
+    attach(flywheel, released("1.4.0", str(run.source.revision)))
     shutil.copytree(place.home / "surfaces/durable-nix", nginx.folder / "cache")
+    reference = flakehub_of(scripted, "1.4.0", str(run.source.revision), closure.root)
     folder = tmp_path / "consumer"
     for name in ("bin", "etc"):
         (folder / name).mkdir(parents=True)
@@ -75,12 +82,14 @@ def consumer(tmp_path: Path, registry: Server, nginx: WebServer, fresh_name: str
             "IMAGE": image.reference,
             "CACHE": f"{nginx.url}/cache",
             "STORE_PATH": closure.root,
+            "RELEASE": reference,
+            "FLYWHEEL_FLAKEHUB": scripted.url,
         },
     )
 
 
 def test_every_command_of_the_document_succeeds_and_gets_what_it_says(consumer: Consumer) -> None:
-    assert len(BLOCKS) == 10
+    assert len(BLOCKS) == 12
     done = consumer.run(*BLOCKS)
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     folder = consumer.folder
@@ -88,6 +97,8 @@ def test_every_command_of_the_document_succeeds_and_gets_what_it_says(consumer: 
         assert sorted(path.name for path in (folder / proofs).iterdir()) == ["provenance.dsse.json", "vsa.dsse.json"]
     assert (folder / "by-crane.json").read_bytes() == (folder / "proofs/vsa.dsse.json").read_bytes()
     assert (folder / "by-curl.json").read_bytes() == (folder / "nix-proofs/vsa.dsse.json").read_bytes()
+    assert (folder / "flake-by-curl.json").read_bytes() == (folder / "flake-proofs/vsa.dsse.json").read_bytes()
+    assert (folder / "flake-by-curl.json").read_bytes() != (folder / "by-curl.json").read_bytes()
     assert json.loads((folder / "by-cosign.json").read_text())["payload"]
 
 

@@ -1,4 +1,4 @@
-"""Questions to a forge's REST API: bounded JSON, answers that did not change, and limits that are kept.
+"""Questions and orders to a forge's REST API: bounded JSON, answers that did not change, and limits that are kept.
 
 Sources: GitHub REST, "Best practices for using the REST API" (conditional requests, primary and secondary limits);
 GitLab, "User and IP rate limits" (response headers).
@@ -15,12 +15,14 @@ from typing import Any, Final
 from flywheel_assets.adapters.http.answers import refusal, retry_after
 from flywheel_assets.adapters.http.client import HttpClient
 from flywheel_assets.adapters.http.response import Response
-from flywheel_assets.adapters.http.retrying import patiently
+from flywheel_assets.adapters.http.retrying import unless_limited
 from flywheel_assets.domain.errors import (
+    AmbiguousError,
     FlywheelError,
     InvalidInputError,
     PublicationError,
     RateLimitedError,
+    UnreadableError,
     printable,
 )
 from flywheel_assets.domain.limits import DEFAULT_LIMITS, KIB, MIB, Limits
@@ -33,6 +35,7 @@ _LEFT = ("x-ratelimit-remaining", "ratelimit-remaining")
 _RESET = ("x-ratelimit-reset", "ratelimit-reset")
 _LIMITED = frozenset({HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS})
 _LONGEST_WAIT, _UNTOLD_WAIT = 3600.0, 60.0  # GitHub: "wait for at least one minute"
+_MAY_ORDER = "Give the forge a token that may write actions of this repository."
 _NONE: Mapping[str, str] = MappingProxyType({})
 
 
@@ -53,7 +56,7 @@ class Asking:
 
         Raises ReadError by its kind, InvalidInputError when it is no JSON within the limits.
         """
-        data = self._tried(lambda: self._asked(target, what))
+        data = unless_limited(lambda: self._asked(target, what), attempts=ATTEMPTS)
         wrapped = b'{"%s":%s}' % (ITEMS.encode(), data) if data.lstrip()[:1] == b"[" else data
         most = self.limits.forge_answer_bytes + KIB
         return parse_json(wrapped, what, max_bytes=most, limits=self._json_limits)
@@ -71,7 +74,32 @@ class Asking:
                     raise self._error(response, what)
                 return read(response)
 
-        return self._tried(once)
+        return unless_limited(once, attempts=ATTEMPTS)
+
+    def ordered(self, target: str, body: bytes, what: str) -> bytes:
+        """What the forge answers to a POST of JSON that is sent once, and once alone; empty for 204.
+
+        Raises AmbiguousError when it may have done it: any failure of the server or on the way, whatever it means;
+        else as ``json``, and PublicationError: then it has not.
+        """
+        self._demand_no_limit()
+        headers = {**self._headers, "Content-Type": "application/json"}
+        try:
+            with self.client.request("POST", target, headers=headers, body=body) as response:
+                self._heed_what_is_left(response)
+                if response.status in {HTTPStatus.OK, HTTPStatus.CREATED}:
+                    return response.read(self.limits.forge_answer_bytes)
+                if response.status == HTTPStatus.NO_CONTENT:
+                    return b""
+                if response.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                    raise _ambiguous(what, f"{response.url} answered {response.status}")
+                refused = self._limited(response, what) or refusal(response, what, _MAY_ORDER)
+        except (UnreadableError, InvalidInputError) as error:
+            # Whether it broke off before or after the forge took it cannot be told from here.
+            raise _ambiguous(what, str(error)) from error
+        if isinstance(refused, UnreadableError):  # a status such as 408
+            raise _ambiguous(what, str(refused))
+        raise refused
 
     def _asked(self, target: str, what: str) -> bytes:
         etag, known = self._known.get(target, ("", b""))
@@ -87,26 +115,39 @@ class Asking:
             return data
 
     def _got(self, target: str, headers: Mapping[str, str]) -> Response:
+        self._demand_no_limit()
+        response = self.client.request("GET", target, headers={**self._headers, **headers})
+        self._heed_what_is_left(response)
+        return response
+
+    def _demand_no_limit(self) -> None:
         wait = self._wait_until - time.time()
         if wait > 0:
             raise RateLimitedError(f"{self.client.base} limits its callers: nothing is asked for {wait:.0f} s.", wait)
-        response = self.client.request("GET", target, headers={**self._headers, **headers})
+
+    def _heed_what_is_left(self, response: Response) -> None:
         if _number(response, _LEFT) == 0:
             self._wait_until = time.time() + _until_reset(response)
-        return response
 
     def _error(self, response: Response, what: str) -> FlywheelError:
         """What an answer means; a limit is one also where it is told as a refusal."""
-        wait = self._limit(response)
-        if wait is not None:
-            self._wait_until = max(self._wait_until, time.time() + wait)
-            response.close()
-            return RateLimitedError(f"{response.url}: {what} has to wait for {wait:.0f} s: a rate limit.", wait)
-        error = refusal(response, what, "Give this source a token that may read runs and artifacts.")
+        limited = self._limited(response, what)
+        if limited is not None:
+            return limited
+        error = refusal(response, what, "Give this source a token that may read runs, artifacts and contents.")
         if isinstance(error, PublicationError):
             status = str(response.status)
             return InvalidInputError(response.url, "status", status, "Point the source at the base of a forge's API.")
         return error
+
+    def _limited(self, response: Response, what: str) -> RateLimitedError | None:
+        """A limit is one also where it is told as a refusal; None when the answer is about something else."""
+        wait = self._limit(response)
+        if wait is None:
+            return None
+        self._wait_until = max(self._wait_until, time.time() + wait)
+        response.close()
+        return RateLimitedError(f"{response.url}: {what} has to wait for {wait:.0f} s: a rate limit.", wait)
 
     @staticmethod
     def _limit(response: Response) -> float | None:
@@ -134,25 +175,16 @@ class Asking:
         while sum(len(each) for _, each in self._known.values()) > _REMEMBERED_BYTES:
             self._known.popitem(last=False)
 
-    @staticmethod
-    def _tried(call: Callable[[], Any]) -> Any:
-        """``call`` with patience for failures alone: the wait that a limit asks for is not one to sit through."""
-
-        def limited_or_not() -> Any:
-            try:
-                return call()
-            except RateLimitedError as error:
-                return error
-
-        found = patiently(limited_or_not, attempts=ATTEMPTS)
-        if isinstance(found, RateLimitedError):
-            raise found
-        return found
-
 
 def line(text: object, most: int = 400) -> str:
     """Somebody's text as one line of a record."""
     return printable(str(text or ""), most)
+
+
+def _ambiguous(what: str, problem: str) -> AmbiguousError:
+    return AmbiguousError(
+        f"Whether {what} was taken is not known: {problem.removesuffix('.')}. Look before asking again."
+    )
 
 
 def _number(response: Response, names: tuple[str, ...]) -> int | None:

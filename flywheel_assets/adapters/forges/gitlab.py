@@ -14,7 +14,7 @@ from pydantic import AwareDatetime, BaseModel, ValidationError
 from flywheel_assets.adapters.forges.archives import run_receipts
 from flywheel_assets.adapters.forges.asking import Asking, line
 from flywheel_assets.domain.builds import TriggerEvent
-from flywheel_assets.domain.digests import GitRevision
+from flywheel_assets.domain.digests import GitRevision, Sha256
 from flywheel_assets.domain.errors import AbsentError, LimitExceededError, UnauthorisedError
 from flywheel_assets.domain.platform_runs import EVENTS, Ending, PlatformRun, RunArtifact, RunJob, RunStep
 from flywheel_assets.domain.statements import invalid
@@ -22,8 +22,10 @@ from flywheel_assets.ports import Delivery, Listing, Sighting
 
 PAGE = 100
 _REMEDY = "Point the source at the base of GitLab's REST API, such as https://gitlab.example/api/v4."
-_FINISHED = {"success", "failed", "canceled", "skipped"}
-_ENDINGS = {"success": Ending.PASSED, "skipped": Ending.SKIPPED, "manual": Ending.SKIPPED, "created": Ending.SKIPPED}
+# One that waits for a click or an hour has ended for now; going on changes it, and it is recorded again.
+_FINISHED = {"success", "failed", "canceled", "skipped", "manual", "scheduled"}
+_ENDINGS = {"success": Ending.PASSED, "skipped": Ending.SKIPPED, "manual": Ending.SKIPPED}
+_ENDINGS |= dict.fromkeys(("created", "scheduled"), Ending.SKIPPED)
 _SECOND = timedelta(seconds=1)  # the bounds of the list leave out their own moment
 Document = TypeVar("Document", bound=BaseModel)
 
@@ -42,7 +44,14 @@ class _Pipelines(BaseModel):
     items: tuple[_Listed, ...]
 
 
+class _Runner(BaseModel):
+    id: int
+    description: str | None = None
+
+
 class _Pipeline(_Listed):
+    project_id: int = 0
+    web_url: str = ""
     sha: GitRevision
     ref: str
     tag: bool
@@ -56,10 +65,6 @@ class _Pipeline(_Listed):
 class _File(BaseModel):
     filename: str
     size: int | None = 0
-
-
-class _Runner(BaseModel):
-    id: int
 
 
 class _Job(BaseModel):
@@ -119,6 +124,10 @@ class GitlabRuns:
         place = f"{_path(run.repository)}/jobs"
         return run_receipts(self._asking, run, self._pattern, lambda artifact: f"{place}/{artifact.id}/artifacts")
 
+    def attestations(self, repository: str, digest: Sha256) -> Iterator[Delivery]:  # noqa: ARG002 - as the port has it
+        """None: what GitLab attests, behind an experimental flag, is provenance of its own form and never a receipt."""
+        return iter(())
+
     def _show(self, repository: str) -> None:
         """Tell a pipeline that is not there from a project that this token is not shown: both are a 404."""
         try:
@@ -155,9 +164,12 @@ def _record(repository: str, found: _Pipeline, jobs: list[_Job]) -> PlatformRun:
         revision=found.sha,
         ref=_ref(found),
         event=TriggerEvent.TAG if found.tag and found.source == "push" else _event(found.source),
+        event_name=line(found.source),
         actors=tuple(dict.fromkeys(line(person.username) for person in people if person is not None)),
         head_repository=repository,
         from_fork=False,  # a fork's pipelines are its own project's
+        repository_url=line(found.web_url.partition("/-/")[0]),
+        repository_id=str(found.project_id or ""),
         ending=_ENDINGS.get(found.status, Ending.FAILED),
         started_at=started,
         finished_at=max(started, found.finished_at or found.updated_at),
@@ -171,14 +183,22 @@ def _job(job: _Job) -> RunJob:
     name, ending = line(job.name), _ENDINGS.get(job.status, Ending.FAILED)
     step = RunStep(number=1, name=name, ending=ending, started_at=job.started_at, finished_at=job.finished_at)
     return RunJob(
+        id=str(job.id),
         name=name,
         labels=tuple(line(tag).lower() for tag in job.tag_list),
+        runner=_runner(job),
         ending=ending,
-        runner=str(job.runner.id) if job.runner else "",
         started_at=job.started_at,
         finished_at=job.finished_at,
         steps=(step,),
     )
+
+
+def _runner(job: _Job) -> str:
+    """What took the job; a runner that was removed since is not named any more, and only a job that it took began."""
+    if job.runner is not None:
+        return line(job.runner.description or job.runner.id)
+    return "a runner that is gone" if job.started_at is not None else ""
 
 
 def _artifact(job: _Job) -> RunArtifact:
@@ -187,7 +207,7 @@ def _artifact(job: _Job) -> RunArtifact:
 
 
 def _ref(found: _Pipeline) -> str:
-    if found.ref.startswith("refs/"):
+    if _event(found.source) is TriggerEvent.PULL_REQUEST and found.ref.startswith("refs/merge-requests/"):
         return line(found.ref)
     return line(f"refs/tags/{found.ref}" if found.tag else f"refs/heads/{found.ref}")
 

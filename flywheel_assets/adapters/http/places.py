@@ -46,7 +46,9 @@ class Places:
         self.scheme, self.origin = parts.scheme, f"{parts.scheme}://{parts.netloc}"
         self._home_is_public: set[bool] = set()  # of each address that it ever had here
         self._allows_all = tuple(hosts) == EVERYWHERE
-        self._allowed = {self.home} if self._allows_all else {self.home, *map(_listed, hosts)}
+        named = () if self._allows_all else tuple(map(_listed, hosts))
+        self._allowed = {self.home, *(place for place in named if not place[0].startswith("*."))}
+        self._below = {(host[1:], port) for host, port in named if host.startswith("*.")}
 
     def resolve(self, target: str, start: str | None = None) -> SplitResult:
         """The URL that ``target`` means, read from ``start`` (the surface's own URL). Raises LedAstrayError.
@@ -67,9 +69,13 @@ class Places:
             raise self._astray(target, "holds characters that no request can carry", "Let its operator mend that.")
         if self.scheme == "https" and url.scheme == "http":
             raise self._astray(target, "leads from https to http", "Let its operator serve it over https.")
-        if place not in self._allowed and not self._allows_all:
+        if not (place in self._allowed or self._allows_all or self._is_below(place)):
             raise self._astray(target, "is on a host that the surface may not lead to", _ALLOW)
         return url
+
+    def _is_below(self, place: tuple[str, int]) -> bool:
+        """Whether a host is below one of the domains that stand on the list as ``*.domain``."""
+        return any(place[0].endswith(domain) and place[1] == port for domain, port in self._below)
 
     def is_home(self, url: SplitResult) -> bool:
         """Whether ``url`` has the surface's own scheme, host and port: the only ones that see its credential."""

@@ -34,6 +34,21 @@ def patiently(call: Callable[[], Result], *, attempts: int = ATTEMPTS) -> Result
     raise AssertionError("stamina ends by returning or raising")
 
 
+def unless_limited(call: Callable[[], Result], *, attempts: int) -> Result:
+    """As ``patiently`` with failures alone: RateLimitedError at once, for its wait is not one to sit through."""
+
+    def limited_or_not() -> Result | RateLimitedError:
+        try:
+            return call()
+        except RateLimitedError as error:
+            return error
+
+    found = patiently(limited_or_not, attempts=attempts)
+    if isinstance(found, RateLimitedError):
+        raise found
+    return found
+
+
 def _wait_for(error: Exception) -> bool | float:
     if isinstance(error, RateLimitedError):
         if error.retry_after is None:

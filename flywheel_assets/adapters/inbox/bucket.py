@@ -4,8 +4,8 @@ from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from flywheel_assets.adapters.inbox.names import is_delivery, readable_name
-from flywheel_assets.adapters.s3 import asking, open_bucket
+from flywheel_assets.adapters.inbox.names import after_unaddressable, is_delivery, readable_name
+from flywheel_assets.adapters.s3 import UnaddressableError, asking, open_bucket
 from flywheel_assets.domain.errors import AbsentError, InvalidInputError, ReadError, UnauthorisedError, UnreadableError
 from flywheel_assets.domain.limits import DEFAULT_LIMITS, Limits
 from flywheel_assets.ports import Delivery
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from obstore import ObjectMeta
 
 _PAGE = 1000  # ListObjectsV2 gives no more at once
+_UNADDRESSABLE = 20  # names that a listing is gone on with behind
 
 
 @contextmanager
@@ -30,18 +31,25 @@ class BucketInbox:
     """ports.BuildSource at ``s3://bucket/prefix``: the objects directly below it.
 
     The listing is read page by page, and a body only when somebody takes it. Raises UsageError for what is no such URL.
+
+    A name that nothing can address (``//``, ``..``, control characters) is a delivery that cannot be read, whatever
+    folder it is in. obstore gives nothing of its page: so the listing goes on behind it, and ends with an error that
+    names it, for there may be receipts before it that nobody saw.
     """
 
     def __init__(self, url: str, limits: Limits = DEFAULT_LIMITS) -> None:
         self._place = url.rstrip("/")
         self._store = open_bucket(self._place)
+        prefix = str(self._store.prefix or "")
+        self._below = f"{prefix}/" if prefix else ""
         self._limits = limits
 
     def deliveries(self, seen: Container[str] = frozenset()) -> Iterator[Delivery]:
         """Every ``*.json`` by name, in the order of S3: bytes. Raises ReadError when it cannot be listed."""
         for found in self._listed():
-            version = _version(found)
-            if version not in seen:
+            if isinstance(found, UnaddressableError):
+                yield self._unaddressable(found)
+            elif (version := _version(found)) not in seen:
                 delivery = self._delivery(found, version)
                 if delivery is not None:
                     yield delivery
@@ -49,16 +57,38 @@ class BucketInbox:
     def delivery(self, name: str) -> Delivery | None:
         """The one whose readable name it is. Raises as ``deliveries``."""
         for found in self._listed():
-            if readable_name(found["path"]) == name:
+            if isinstance(found, UnaddressableError):
+                if readable_name(found.key) == name:
+                    return self._unaddressable(found)
+            elif readable_name(found["path"]) == name:
                 return self._delivery(found, _version(found))
         return None
 
-    def _listed(self) -> Iterator["ObjectMeta"]:
+    def _listed(self) -> Iterator["ObjectMeta | UnaddressableError"]:
+        """All deliveries, and between them what obstore stopped at; the first of that is raised at the end."""
+        met: list[UnaddressableError] = []
+        behind: str | None = None
+        while True:
+            try:
+                yield from self._listed_behind(behind)
+                break
+            except UnaddressableError as error:
+                met.append(error)
+                if len(met) > _UNADDRESSABLE or not error.key:
+                    break
+                yield error
+                last, behind = behind, after_unaddressable(error.key, self._below)
+                if behind.encode() <= (last or "").encode():
+                    break
+        if met:
+            raise met[0]
+
+    def _listed_behind(self, name: str | None) -> Iterator["ObjectMeta"]:
         import obstore
 
         told = f"The inbox {self._place}"
         with _asking(told):
-            pages = iter(obstore.list(self._store, chunk_size=_PAGE))
+            pages = iter(obstore.list(self._store, offset=name, chunk_size=_PAGE))
         while True:
             with _asking(told):
                 page = next(pages, None)
@@ -66,9 +96,14 @@ class BucketInbox:
                 return
             yield from (found for found in page if is_delivery(found["path"]))
 
+    @staticmethod
+    def _unaddressable(error: UnaddressableError) -> Delivery:
+        shown = readable_name(error.key)
+        return Delivery(shown, None, "is a name that nothing can address. Remove that object.")
+
     def _delivery(self, found: "ObjectMeta", version: str) -> Delivery | None:
         """The object as a delivery; None when it was taken away since it was listed."""
-        shown, size, most = readable_name(found["path"]), int(found["size"]), self._limits.receipt_bytes
+        shown, size, most = readable_name(found["path"]), int(found["size"]), self._limits.signed_bytes
         if size > most:
             problem = f"{shown} has {size:,} bytes, and at most {most:,} are read. Make the receipt smaller."
             return Delivery(shown, None, problem, version)

@@ -58,7 +58,7 @@ class FolderInbox:
         """The file as a delivery; None when it was taken away since the folder was listed."""
         shown = readable_name(name)
         try:
-            return Delivery(shown, self._folder.read(name, self._limits.receipt_bytes), version=version)
+            return Delivery(shown, self._folder.read(name, self._limits.signed_bytes), version=version)
         except AbsentError:
             return None
         except InvalidInputError as error:

@@ -3,6 +3,7 @@
 import re
 
 from flywheel_assets.adapters.nix.cache_files import CacheFiles
+from flywheel_assets.domain.digests import Sha256
 from flywheel_assets.domain.errors import AbsentError, PublicationError, UsageError, printable
 from flywheel_assets.domain.limits import Limits
 from flywheel_assets.domain.names import STORE_PATH, store_path_hash
@@ -10,6 +11,7 @@ from flywheel_assets.domain.publications import Attached, Form
 
 ATTESTATIONS = "attestations"
 # A web server lists nothing, so a consumer asks for these.
+_RELEASE_CHARS = 32
 _PROOFS = ("provenance", "vsa")
 _SUFFIX = {Form.DSSE: "dsse.json", Form.BUNDLE: "sigstore.json"}
 _REFERENCE = re.compile(rf"((?:file:///|https?://|s3://)[^\x00-\x20#]*)#({STORE_PATH.pattern})")
@@ -38,12 +40,21 @@ def proof_name(name: str, form: Form) -> str:
     return f"{name}.{_SUFFIX[form]}"
 
 
-def attestations(files: CacheFiles, root: str, limits: Limits) -> tuple[Attached, ...]:
-    """The proofs beside ``root``, in a fixed order; none when none were attached. Raises as ``CacheFiles.read``."""
+def proofs_folder(root: str, resource: str | None = None) -> str:
+    """Where the proofs of ``root`` lie. Those of one release of a flake, by its ``resource``, have a folder below.
+
+    An output that did not change has one store path in many releases, and each was approved by itself.
+    """
+    folder = f"{ATTESTATIONS}/{store_path_hash(root)}"
+    return f"{folder}/{Sha256.of(resource.encode()).hex[:_RELEASE_CHARS]}" if resource else folder
+
+
+def attestations(files: CacheFiles, root: str, limits: Limits, resource: str | None = None) -> tuple[Attached, ...]:
+    """The proofs of ``root``, in a fixed order; none when none were attached. Raises as ``CacheFiles.read``."""
     found = []
     for name in _PROOFS:
         for form in _SUFFIX:
-            file = f"{ATTESTATIONS}/{store_path_hash(root)}/{proof_name(name, form)}"
+            file = f"{proofs_folder(root, resource)}/{proof_name(name, form)}"
             try:
                 # An envelope holds its payload in base64, a third longer, and signatures.
                 found.append(Attached(data=files.read(file, 2 * limits.receipt_bytes), form=form))

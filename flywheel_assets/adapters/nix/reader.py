@@ -23,24 +23,33 @@ class PublishedClosure:
         *,
         credentials: Credentials = ANONYMOUS,
         anonymous: bool = False,
+        release: str | None = None,
     ) -> None:
         """``upstream_keys`` may vouch for members that the provenance does not list. UsageError for no reference.
 
-        ``credentials`` are shown over HTTP; S3 gets the environment's, unless ``anonymous``.
+        ``credentials`` are shown over HTTP; S3 gets the environment's, unless ``anonymous``. ``release`` is the
+        resource of a flake's release, whose proofs are wanted (``proofs_folder``).
         """
         place, self._path = parse_reference(reference)
         self._files = cache_files(place, credentials, EVERYWHERE, limits, anonymous=anonymous)
         self._cache = NixCache(self._files, upstream_keys, limits)
         self._limits = limits
+        self._release = release
 
     def identity(self) -> str:
         """The store path."""
         return self._path
 
+    def revision(self) -> None:
+        """A Nix cache tells of none."""
+
+    def resource(self) -> None:
+        """Any: it may be a mirror."""
+
     def proofs(self) -> tuple[Attached, ...]:
         """What lies in the attestations folder of the path."""
         self._cache.check_store_dir()
-        return attestations(self._files, self._path, self._limits)
+        return attestations(self._files, self._path, self._limits, self._release)
 
     def read(self, artifact: Artifact, progress: Progress) -> tuple[Reading, ...]:
         """Every member, its narinfo and its whole NAR."""

@@ -26,7 +26,13 @@ from flywheel_assets.adapters.nix.copying import Filed, copy_nar
 from flywheel_assets.adapters.nix.durable import DurableFolder
 from flywheel_assets.adapters.nix.narinfo import NarInfo
 from flywheel_assets.adapters.nix.parallel import each_after_its_references, in_parallel
-from flywheel_assets.adapters.nix.published import ATTESTATIONS, attestations, proof_name, surface_reference
+from flywheel_assets.adapters.nix.published import (
+    ATTESTATIONS,
+    attestations,
+    proof_name,
+    proofs_folder,
+    surface_reference,
+)
 from flywheel_assets.adapters.nix.shelf import Shelf
 from flywheel_assets.adapters.nix.signatures import NixSigningKey, public_key
 from flywheel_assets.domain.artifacts import Artifact
@@ -113,10 +119,13 @@ class NixCacheSurface:
     def attach(self, plan: Plan, proofs: Sequence[Proof]) -> None:
         """Put each proof to ``attestations/<hash>/<name>.dsse.json``, once; bundles to ``<name>.sigstore.json``.
 
+        Those of a flake's release go to a folder of that release below it (``proofs_folder``).
+
         Raises PublicationError when another proof has that name already, or it cannot be written.
         """
-        folder = f"{ATTESTATIONS}/{store_path_hash(nix_closure(plan.release.artifact).root)}"
-        self._target.prepare(ATTESTATIONS, folder)
+        root = nix_closure(plan.release.artifact).root
+        folder = proofs_folder(root, _resource(plan.release))
+        self._target.prepare(ATTESTATIONS, proofs_folder(root), folder)
         for proof in proofs:
             name = f"{folder}/{proof_name(proof.name, proof.form)}"
             if not self._target.put_once(name, proof.envelope) and not self._holds(name, proof.envelope):
@@ -160,8 +169,8 @@ class NixCacheSurface:
         return self._consumer.inspect(release.artifact, progress)
 
     def proofs(self, release: Release) -> tuple[Attached, ...]:
-        """What lies beside the artifact. Raises ReadError or InvalidInputError."""
-        return attestations(self._reader, nix_closure(release.artifact).root, self._limits)
+        """What lies beside the artifact, or is of its release as a flake. Raises ReadError or InvalidInputError."""
+        return attestations(self._reader, nix_closure(release.artifact).root, self._limits, _resource(release))
 
     def withdraw(self, release: Release, mark: Proof, others: Collection[str]) -> Unpublished:
         """``mark`` takes the place of the summary; then the narinfos that no other closure needs go, the root's first.
@@ -238,3 +247,7 @@ def _roots(references: Collection[str]) -> Iterator[str]:
         root = reference.rpartition("#")[2]
         if STORE_PATH.fullmatch(root):
             yield root
+
+
+def _resource(release: Release) -> str | None:
+    return release.flake.resource if release.flake else None

@@ -61,6 +61,12 @@ class PublishedImage:
         """The SHA-256 of the manifest or index, in hex."""
         return self.manifest().hex
 
+    def revision(self) -> None:
+        """A registry tells of none."""
+
+    def resource(self) -> None:
+        """Any: it may be a mirror."""
+
     def proofs(self) -> tuple[Attached, ...]:
         """What lies beside the image and fits its digest."""
         found = find_proofs(self.repository, self.manifest(), self._limits, lambda _: None)

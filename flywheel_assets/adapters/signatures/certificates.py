@@ -15,15 +15,15 @@ from flywheel_assets.domain.evidence import Origin
 from flywheel_assets.ports import Identity
 
 _FULCIO = "1.3.6.1.4.1.57264.1"
-ISSUER, OTHER_NAME, ISSUER_V2, REPOSITORY, REVISION = (
-    x509.ObjectIdentifier(f"{_FULCIO}.{number}") for number in (1, 7, 8, 12, 13)
+ISSUER, OTHER_NAME, ISSUER_V2, REPOSITORY, REVISION, REF, INVOCATION = (
+    x509.ObjectIdentifier(f"{_FULCIO}.{number}") for number in (1, 7, 8, 12, 13, 14, 21)
 )
 REMEDY = "Sign with a certificate as Fulcio issues them."
 
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """The issuer and subject in a certificate, and the source where it names one."""
+    """The issuer and subject in a certificate, and the source and run where it names one."""
 
     issuer: str
     subject: str
@@ -46,7 +46,7 @@ def claims_of(certificate: bytes, document: str, field: str = "certificate") -> 
         extensions = x509.load_der_x509_certificate(certificate).extensions
         issuers = set(_texts(extensions, ISSUER, ISSUER_V2))
         subjects = _subjects(extensions)
-        repository, revision = (next(_texts(extensions, oid), "") for oid in (REPOSITORY, REVISION))
+        origin = Origin(*(next(_texts(extensions, oid), "") for oid in (REPOSITORY, REVISION, REF, INVOCATION)))
     except (
         ValueError,
         TypeError,
@@ -59,7 +59,7 @@ def claims_of(certificate: bytes, document: str, field: str = "certificate") -> 
         raise InvalidInputError(document, field, f"cannot be read: {error}", REMEDY) from error
     if len(issuers) != 1 or len(subjects) != 1:
         raise InvalidInputError(document, field, "does not name one issuer and one identity", REMEDY)
-    return Claims(issuers.pop(), subjects[0], Origin(repository, revision) if repository else None)
+    return Claims(issuers.pop(), subjects[0], origin if origin.repository else None)
 
 
 def _subjects(extensions: x509.Extensions) -> list[str]:

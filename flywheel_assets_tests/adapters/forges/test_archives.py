@@ -2,6 +2,7 @@
 
 import struct
 import tracemalloc
+from dataclasses import replace
 from io import BytesIO
 from zipfile import ZIP_BZIP2, ZIP_DEFLATED, ZipFile
 
@@ -11,7 +12,7 @@ from flywheel_assets.adapters.forges.archives import receipts_in
 from flywheel_assets.domain.limits import KIB, MIB, Limits
 from flywheel_assets_tests.forge import archive
 
-SMALL = Limits(receipt_bytes=1000, archive_files=3, archive_unpacked_bytes=2500)
+SMALL = Limits(receipt_bytes=1000, signature_material_bytes=0, archive_files=3, archive_unpacked_bytes=2500)
 
 
 def problem(data: bytes, limits: Limits = SMALL) -> str:
@@ -54,7 +55,7 @@ def test_a_bomb_is_not_unpacked_beyond_the_limit_of_a_receipt() -> None:
     bomb = zipped("bomb.json", bytes(64 * MIB))
     assert len(bomb) < 100 * KIB
     tracemalloc.start()
-    assert "more than 1,000 bytes" in problem(bomb)
+    assert "more than 1,500 bytes" in problem(bomb)
     assert tracemalloc.get_traced_memory()[1] < 4 * MIB
     tracemalloc.stop()
 
@@ -64,6 +65,25 @@ def test_a_size_that_the_archive_lies_about_is_not_believed() -> None:
     honest = struct.pack("<I", MIB)
     assert data.count(honest) == 2
     assert "bomb.json" in problem(data.replace(honest, struct.pack("<I", 10)))
+
+
+def test_a_directory_of_any_length_is_counted_before_it_is_parsed() -> None:
+    target = BytesIO()
+    with ZipFile(target, "w") as made:
+        for number in range(20_000):
+            made.writestr(str(number), b"")
+    small = replace(SMALL, archive_entries=2_000)
+    data = target.getvalue()
+    tracemalloc.start()
+    assert "over 2,000 files" in problem(data, small)
+    assert tracemalloc.get_traced_memory()[1] < 100 * KIB
+    tracemalloc.stop()
+
+
+def test_what_is_over_a_limit_ends_its_archive_with_one_problem() -> None:
+    found = list(receipts_in(archive(a=b"1", b=b"2" * 2000, c=b"3" * 2000), "run 1", SMALL))
+    assert [each.data for each in found] == [b"1", None]
+    assert "what follows in its archive" in found[1].problem
 
 
 def test_many_documents_together_are_bounded_too() -> None:

@@ -79,6 +79,21 @@ def test_a_target_that_is_no_allowed_place_is_refused(target: str) -> None:
         Places("https://cache.example", ["blobs.example", "kache.example"]).resolve(target)
 
 
+def test_a_domain_on_the_list_lets_through_the_hosts_below_it_and_nothing_else() -> None:
+    places = Places("https://api.example", ["*.blobs.example", "*.other.example:8443"])
+    for allowed in ("https://a7.blobs.example/x", "https://a.b.blobs.example/x", "https://x.other.example:8443/"):
+        assert places.resolve(allowed).geturl() == allowed
+    for refused in (
+        "blobs.example",
+        "evilblobs.example",
+        "blobs.example.evil",
+        "a.blobs.example:8443",
+        "x.other.example",
+    ):
+        with pytest.raises(LedAstrayError):
+            places.resolve(f"https://{refused}/x")
+
+
 @pytest.mark.parametrize("location", ["file:///etc/passwd", "ftp://cache.example/", "javascript:x", "data:,x"])
 def test_a_redirect_to_another_scheme_is_refused(location: str) -> None:
     with pytest.raises(LedAstrayError):

@@ -1,17 +1,23 @@
 """An inbox in S3: listed page by page, a body read only when it is taken, each failure of its own kind."""
 
+from dataclasses import replace
+from urllib.parse import quote
+from xml.sax.saxutils import escape
+
 import pytest
 from obstore.store import S3Store
 
 from flywheel_assets.adapters.inbox import bucket as adapter
 from flywheel_assets.adapters.inbox.bucket import BucketInbox
+from flywheel_assets.adapters.inbox.names import readable_name
 from flywheel_assets.domain.errors import AbsentError, UnauthorisedError, UnreadableError, UsageError
 from flywheel_assets.domain.limits import Limits
 from flywheel_assets_tests.adapters.nix.making import s3_environment
 from flywheel_assets_tests.processes import Server
-from flywheel_assets_tests.scripted import Answer, Scripted
+from flywheel_assets_tests.scripted import Answer, Asked, Scripted
 
 OBJECT = {"etag": '"e"', "last-modified": "Mon, 23 Nov 2026 12:00:00 GMT"}
+TEN_BYTES = Limits(receipt_bytes=0, signature_material_bytes=10)
 
 
 @pytest.fixture
@@ -65,7 +71,7 @@ def test_a_listing_of_several_pages_is_gone_through_in_order_and_only_as_far_as_
 
 def test_what_is_too_large_is_told_and_not_read(scripted: Scripted, scripted_prefix: str) -> None:
     serve(scripted, "/bucket", listing("a.json"))
-    (found,) = BucketInbox(scripted_prefix, Limits(receipt_bytes=0)).deliveries()
+    (found,) = BucketInbox(scripted_prefix, Limits(receipt_bytes=0, signature_material_bytes=0)).deliveries()
     assert (found.data, found.passing) == (None, False)
     assert found.problem == "a.json has 1 bytes, and at most 0 are read. Make the receipt smaller."
     assert [asked.path for asked in scripted.asked] == ["/bucket"]
@@ -75,7 +81,7 @@ def test_what_is_larger_than_it_was_listed_is_left_for_the_next_time(scripted: S
     serve(scripted, "/bucket", listing("a.json", "b.json"))
     serve(scripted, "/bucket/inbox/a.json", Answer(200, OBJECT, b"x" * 11))
     serve(scripted, "/bucket/inbox/b.json", Answer(200, OBJECT, b"x"))
-    assert [each.name for each in BucketInbox(scripted_prefix, Limits(receipt_bytes=10)).deliveries()] == ["b.json"]
+    assert [each.name for each in BucketInbox(scripted_prefix, TEN_BYTES).deliveries()] == ["b.json"]
 
 
 def test_one_that_is_refused_is_told_and_the_others_are_delivered(scripted: Scripted, scripted_prefix: str) -> None:
@@ -104,9 +110,83 @@ def test_a_listing_that_fails_is_an_error_of_its_kind(
         list(BucketInbox(scripted_prefix).deliveries())
 
 
-def test_a_name_that_nothing_can_address_stops_the_listing_loudly(scripted: Scripted, scripted_prefix: str) -> None:
-    serve(scripted, "/bucket", listing("a.json", "../b.json"))
-    with pytest.raises(UnreadableError, match="The inbox s3://bucket/inbox failed"):
+def paged(scripted: Scripted, *names: str) -> None:
+    """A listing as S3 gives it: two names at once, in order, after the one that is asked for."""
+    keys = sorted(f"inbox/{name}" for name in names)
+
+    def answer(asked: Asked) -> Answer:
+        after = (asked.query.get("continuation-token") or asked.query.get("start-after") or [""])[0]
+        rest = [key for key in keys if key > after]
+        more = f"<NextContinuationToken>{rest[1]}</NextContinuationToken>" if len(rest) > PAGE else ""
+        told = listing(*(escape(key.removeprefix("inbox/"), {"\n": "&#10;"}) for key in rest[:PAGE]))
+        body = bytes(told.body).replace(b"</IsTruncated>", b"</IsTruncated>" + more.encode())  # type: ignore[arg-type]
+        return replace(told, body=body.replace(b"false", b"true") if more else body)
+
+    scripted.answers["GET /bucket"] = answer
+
+
+PAGE = 2
+UNADDRESSABLE = ["../b.json", "./b.json", "/b.json", "b//c.json", "b\nc.json", "b\x7f.json", 'b//x" path: "y', "c/.."]
+
+
+def everything(inbox: BucketInbox) -> tuple[dict[str, bool], str]:
+    """Each delivery with whether it was read, and the error that ended the listing."""
+    found: dict[str, bool] = {}
+    try:
+        for each in inbox.deliveries():
+            assert each.name not in found
+            found[each.name] = each.data is not None
+    except UnreadableError as error:
+        return found, str(error)
+    return found, ""
+
+
+@pytest.mark.parametrize("name", UNADDRESSABLE)
+def test_a_name_that_nothing_can_address_is_named_and_what_comes_after_its_page_is_delivered(
+    scripted: Scripted, scripted_prefix: str, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(adapter, "_PAGE", PAGE)
+    good = ["!1.json", "!2.json", "d.json", "e.json", "f.json"]
+    paged(scripted, name, *good)
+    for each in good:
+        serve(scripted, f"/bucket/inbox/{quote(each)}", Answer(200, OBJECT, b"x"))
+    found, error = everything(BucketInbox(scripted_prefix))
+    shown = readable_name(f"inbox/{name}")
+    assert found == {**dict.fromkeys(good, True), shown: False}
+    assert error == f'The inbox {scripted_prefix} holds "{shown}", a name that nothing can address. Remove that object.'
+    letter = BucketInbox(scripted_prefix).delivery(shown)
+    assert letter is not None
+    assert (letter.data, letter.passing) == (None, False)
+
+
+def test_several_such_names_are_all_named_and_too_many_end_the_listing(
+    scripted: Scripted, scripted_prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paged(scripted, "a//1.json", "b//1.json", "c//1.json", "d.json", "e.json")
+    serve(scripted, "/bucket/inbox/d.json", Answer(200, OBJECT, b"x"))
+    serve(scripted, "/bucket/inbox/e.json", Answer(200, OBJECT, b"x"))
+    named = {f"inbox/{name}//1.json": False for name in "abc"}
+    found, error = everything(BucketInbox(scripted_prefix))
+    assert found == {**named, "d.json": True, "e.json": True}
+    assert '"inbox/a//1.json"' in error
+    monkeypatch.setattr(adapter, "_UNADDRESSABLE", 1)
+    found, error = everything(BucketInbox(scripted_prefix))
+    assert found == {"inbox/a//1.json": False}
+    assert '"inbox/a//1.json"' in error
+
+
+def test_a_server_that_never_gets_behind_such_a_name_is_not_asked_for_ever(
+    scripted: Scripted, scripted_prefix: str
+) -> None:
+    serve(scripted, "/bucket", listing("a//b.json", "c.json"))
+    with pytest.raises(UnreadableError, match=r"a//b\.json"):
+        list(BucketInbox(scripted_prefix).deliveries())
+    assert len(scripted.asked) == 2
+
+
+def test_such_a_name_makes_no_letter_of_what_the_server_says(scripted: Scripted, scripted_prefix: str) -> None:
+    paged(scripted, "Server returned non-2xx status code: 404 //b.json")
+    with pytest.raises(UnreadableError, match="nothing can address"):
         list(BucketInbox(scripted_prefix).deliveries())
 
 

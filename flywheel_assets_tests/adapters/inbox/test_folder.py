@@ -10,7 +10,7 @@ from flywheel_assets.domain.errors import AbsentError, UnauthorisedError, Unread
 from flywheel_assets.domain.limits import Limits
 from flywheel_assets.ports import Delivery
 
-SMALL = Limits(receipt_bytes=10)
+SMALL = Limits(receipt_bytes=0, signature_material_bytes=10)
 
 
 def deliveries(folder: Path, limits: Limits = SMALL) -> list[Delivery]:

@@ -16,7 +16,7 @@ from flywheel_assets.adapters.nix.reader import PublishedClosure
 from flywheel_assets.adapters.nix.signatures import NixSigningKey, verify_signature
 from flywheel_assets.adapters.nix.surface import NixCacheSurface
 from flywheel_assets.domain.artifacts import NixClosure
-from flywheel_assets.domain.digests import NarHash
+from flywheel_assets.domain.digests import GitRevision, NarHash
 from flywheel_assets.domain.errors import (
     NameTakenError,
     PublicationError,
@@ -29,6 +29,7 @@ from flywheel_assets.domain.names import store_path_base, store_path_hash
 from flywheel_assets.domain.publications import Attached, Form, Plan, Proof
 from flywheel_assets.ports import PublicationSurface, SourceCache
 from flywheel_assets_tests.adapters.nix.making import Cache, Made, closure, ignored, made, nar, release, store_path
+from flywheel_assets_tests.flakes import flake_release
 
 KEY = NixSigningKey.generate("release-1")
 UPSTREAM = NixSigningKey.generate("upstream-1")
@@ -323,6 +324,31 @@ def test_proofs_are_attached_once_and_found_again(place: Place) -> None:
         with pytest.raises(PublicationError, match=rf"vsa\.dsse\.json holds another proof already.* {remedy}"):
             surface.attach(plan, (changed,))
     assert surface.proofs(RELEASE) == ATTACHED
+
+
+def test_each_release_of_a_flake_has_proofs_of_its_own_beside_one_closure(place: Place) -> None:
+    surface, plain = place.surface(), flake_release().flake
+    assert plain is not None
+    releases = [
+        RELEASE,
+        *(
+            RELEASE.model_copy(update={"flake": plain.model_copy(update=change)})
+            for change in (
+                {},
+                {"revision": GitRevision("b" * 40)},
+                {"version": "1.2.4"},
+                {"version": None},
+                {"attribute": "packages.x86_64-linux.app"},
+                {"name": "octo-org/other"},
+            )
+        ),
+    ]
+    for number, each in enumerate(releases):
+        assert surface.proofs(each) == ()
+        proof = Proof(name="vsa", predicate_type="v", envelope=b'{"v":%d}' % number)
+        surface.attach(surface.plan(each), (proof,))
+    for number, each in enumerate(releases):
+        assert [found.data for found in surface.proofs(each)] == [b'{"v":%d}' % number]
 
 
 def test_a_bundle_lies_beside_an_envelope_of_the_same_name(place: Place) -> None:

@@ -129,6 +129,8 @@ class Person:
     more_subjects: tuple[str, ...] = ()
     repository: str = REPOSITORY
     revision: str = REVISION
+    ref: str = ""
+    invocation: str = ""
     issued_by: ec.EllipticCurvePrivateKey = INTERMEDIATE
     logged_by: ec.EllipticCurvePrivateKey = CT_LOG
     issued_at: datetime = SIGNED_AT - timedelta(minutes=1)
@@ -168,6 +170,8 @@ class Person:
             8: utf8(self.issuer_v2 or self.issuer),
             12: utf8(self.repository),
             13: utf8(self.revision),
+            **({14: utf8(self.ref)} if self.ref else {}),
+            **({21: utf8(self.invocation)} if self.invocation else {}),
         }
         for number, value in claims.items():
             claim = x509.UnrecognizedExtension(x509.ObjectIdentifier(f"{FULCIO}.{number}"), value)

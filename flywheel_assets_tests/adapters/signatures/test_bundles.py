@@ -302,3 +302,9 @@ def test_a_workflows_own_provenance_opens_with_the_source_that_its_certificate_n
 ) -> None:
     found = verifier.check(vector("good-workflow-provenance").data, "x", TRUSTED)
     assert (found.payload, found.origin) == (workflow_provenance(), Origin(REPOSITORY, REVISION))
+
+
+def test_the_ref_and_the_run_that_a_certificate_names_are_read_where_it_names_them(verifier: SignatureVerifier) -> None:
+    named = {"ref": "refs/heads/main", "invocation": f"{REPOSITORY}/actions/runs/7/attempts/2"}
+    found = verifier.check(json.dumps(bundle(SCANNED, but(**named))).encode(), "x", TRUSTED)
+    assert found.origin == Origin(REPOSITORY, REVISION, **named)

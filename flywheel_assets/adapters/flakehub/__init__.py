@@ -1,0 +1,1 @@
+"""FlakeHub: releases as anonymous consumers see them, and the workflow that alone can publish them."""

@@ -1,0 +1,13 @@
+"""How long one tick may take."""
+
+from collections.abc import Callable
+from time import monotonic
+
+# Dagster ends a tick after 60 s, and what it found is then lost with its cursor. Writing its events takes 10 s more.
+INTAKE_SECONDS, WANTED_SECONDS = 20, 15
+
+
+def after(seconds: float) -> Callable[[], bool]:
+    """Whether that many seconds have gone by since."""
+    end = monotonic() + seconds
+    return lambda: monotonic() >= end

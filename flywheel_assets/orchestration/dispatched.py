@@ -1,0 +1,72 @@
+"""What Dagster shows of publications that a workflow carries out: each state on the way, on the asset's own page."""
+
+import dagster as dg
+
+from flywheel_assets.domain.dispatches import Dispatch
+from flywheel_assets.orchestration.keys import Stage, asset_key
+from flywheel_assets.orchestration.metadata import Metadata, linked
+from flywheel_assets.orchestration.shown import shown_dispatches
+from flywheel_assets.promotion.dispatches import dispatches, last_dispatches
+from flywheel_assets.promotion.flywheel import Flywheel
+from flywheel_assets.promotion.waiting import said_of
+
+SHOWN_BUILDS = 100  # of each output, those heard of last: what is older has long come to its end
+SHOWN_STATES = 50
+
+
+def dispatch_events(flywheel: Flywheel, instance: dg.DagsterInstance, output: str) -> list[dg.AssetObservation]:
+    """Where each build of an output is on its way, when the UI shows another state. Raises EvidenceError."""
+    newest = dict(list(last_dispatches(flywheel, output).items())[-SHOWN_BUILDS:])
+    asset = asset_key(Stage.PUBLISHED_ARTIFACT, output)
+    shown = shown_dispatches(instance, asset, [str(build) for build in newest])
+    return [
+        dg.AssetObservation(
+            asset,
+            partition=str(build),
+            description=f"{last.state.value}{f': {last.detail}' if last.detail else ''}",
+            metadata=dispatch_metadata(flywheel, dispatches(flywheel, output, build)),
+        )
+        for build, last in newest.items()
+        if shown.get(str(build)) != _name_of(last)
+    ]
+
+
+def dispatch_metadata(flywheel: Flywheel, seen: list[Dispatch]) -> Metadata:
+    """The state, what is waited for and who acts, and a table of all that was seen until now."""
+    last, repository = seen[-1], flywheel.output(seen[-1].output).repository
+    said = said_of(flywheel, last)
+    return {
+        "state": dg.MetadataValue.text(last.state.value),
+        "waits_for": dg.MetadataValue.text(said.message),
+        "to_change_it": dg.MetadataValue.text(said.remedy),
+        "who_acts": dg.MetadataValue.text(said.actor),
+        **({"workflow_run": linked(last.run.url, repository)} if last.run else {}),
+        "release": dg.MetadataValue.text(
+            f"{last.flake.name} {last.release.version if last.release else last.flake.version or 'rolling'}"
+        ),
+        "revision": dg.MetadataValue.text(str(last.flake.revision)),
+        "request": dg.MetadataValue.text(last.id),
+        "states": _states(seen),
+        "dispatch": dg.MetadataValue.text(_name_of(last)),
+    }
+
+
+def _states(seen: list[Dispatch]) -> dg.MetadataValue:
+    return dg.MetadataValue.table(
+        [
+            dg.TableRecord(
+                {
+                    "at": f"{each.at:%Y-%m-%d %H:%M:%S} UTC",
+                    "state": each.state.value,
+                    "run": each.run.url if each.run else "",
+                    "detail": each.detail,
+                }
+            )
+            for each in seen[-SHOWN_STATES:]
+        ]
+    )
+
+
+def _name_of(last: Dispatch) -> str:
+    """Tells one state from the next."""
+    return f"{last.id} {last.state.value} {last.at.isoformat()}"
