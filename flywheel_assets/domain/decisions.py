@@ -40,11 +40,12 @@ class Act(StrEnum):
 class Scope(Closed):
     """What a decision bears on; which fields are given depends on the act.
 
-    approve: ``output``, ``digest``, ``resource`` (the VSA's resource URI: surface and reference), ``authority`` (the
-    output that speaks for the product, the output itself where there is no product), ``accepts`` (reason codes that
-    need an approval and are accepted). meet: ``product``, ``output`` (the one that the change is to), ``condition``.
-    hold: ``output`` or ``builder``; neither means everything. withdraw: ``output`` and ``digest``. quarantine: ``key``
-    (its name in the catalogue), or ``repository`` and ``run``. revoke: ``decision`` (its ``id``).
+    approve: ``output``, ``digest``, ``resource`` (surface and reference, as ``gate.approvals.resource_of`` writes
+    them), ``authority`` (the output that speaks for the product, the output itself where there is no product),
+    ``accepts`` (reason codes that need an approval and are accepted). meet: ``product``, ``output`` (the one that the
+    change is to), ``condition``. hold: ``output`` or ``builder``; neither means everything. withdraw: ``output`` and
+    ``digest``. quarantine: ``key`` (its name in the catalogue), or ``repository`` and ``run``. revoke: ``decision``
+    (its ``id``).
     """
 
     output: OutputName | None = None

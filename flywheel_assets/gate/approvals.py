@@ -1,7 +1,7 @@
 """Who must agree before this artifact goes to that surface, under that name and authority, and who has?"""
 
-from flywheel_assets.catalog.models import Approvals
-from flywheel_assets.domain.artifacts import resource_uri
+from flywheel_assets.catalog.models import Approvals, PublicationTarget
+from flywheel_assets.domain.artifacts import Artifact, resource_uri
 from flywheel_assets.domain.decisions import Act
 from flywheel_assets.domain.evidence import AttestedDecision
 from flywheel_assets.domain.platform_runs import PlatformRun
@@ -73,6 +73,17 @@ def has_started(case: Case, name: str) -> bool:
     return bool(known & _triggered_by(case))
 
 
+def resource_of(artifact: Artifact, target: PublicationTarget) -> str:
+    """What an approval says of where an artifact goes, and under which name.
+
+    The resource of its summary; for a flake ``flakehub:<surface>/<ORG/FLAKE>?binaries=<surface of the closure>``,
+    as its version and revision are those of each build of the same artifact.
+    """
+    if target.flake:
+        return f"flakehub:{target.surface}/{target.flake.name}?binaries={target.flake.binaries}"
+    return resource_uri(artifact, target.surface, target.repository)
+
+
 def why_not_approving(case: Case, attested: AttestedDecision) -> str:
     """Why an approval does not count for this build now, as a sentence; empty when it does."""
     if why := why_not_counted(case, attested):
@@ -111,7 +122,7 @@ def _is_of_this(case: Case, attested: AttestedDecision) -> bool:
     return (scope.output, scope.digest.hex, scope.resource, scope.authority) == (
         output,
         artifact.digest.hex,
-        resource_uri(artifact, target.surface, target.repository),
+        resource_of(artifact, target),
         product.authority if product else output,
     )
 

@@ -14,8 +14,8 @@ def marks_of(case: Case, attested: AttestedReceipt) -> frozenset[str]:
     """Whatever two independent opinions must not have in common: builder, run, signers, the machines they ran on."""
     run = attested.receipt.run
     found, repository = case.recorded(run), run.source.repository
-    ran = found.on(run.builder) if isinstance(found, PlatformRun) else ()
-    runners = {f"the runner {job.runner}" for job in ran if job.runner}
+    ran = found.jobs_of(run) if isinstance(found, PlatformRun) else ()
+    runners = {f"the runner {job.runner}" for job in ran}
     signers = {f"the signer {name}" for name in attested.signatures.keys}
     return frozenset({f"{_BUILDER}{run.builder}", f"run {run.key.run} of {repository}", *signers, *runners})
 

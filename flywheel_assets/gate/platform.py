@@ -192,8 +192,8 @@ def _is_equipped(case: Case, job: RunJob) -> bool:
     names = _bootstrap_names(case)
     installed = [step.number for step in _matching(job, names) if step.ending is Ending.PASSED]
     before = (*names, *(case.source.steps.before_bootstrap if case.source else ()))
-    others = {step.number for step in job.steps if step.ending is not Ending.SKIPPED}
-    others -= {step.number for step in _matching(job, before)}
+    may_go_first = list(_matching(job, before))
+    others = [s.number for s in job.steps if s.ending is not Ending.SKIPPED and s not in may_go_first]
     return bool(installed) and all(min(installed) < number for number in others)
 
 

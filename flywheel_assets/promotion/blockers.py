@@ -28,7 +28,6 @@ ON_THEIR_WAY = frozenset(
         "validation-missing",
         "dependency-unresolved",
         "canonical-unpublished",
-        "surface-not-implemented",
         "cache-rate-limited",
     }
 )
@@ -36,7 +35,7 @@ ON_THEIR_WAY = frozenset(
 
 PROPOSALS = frozenset({"pull-request", "fork", "other-ref"})
 OLDER = "older-than-channel"
-BUILT_AGAIN = frozenset({"bootstrap-unproven", "order-unknown"})
+BUILT_AGAIN = frozenset({"bootstrap-unproven", "job-unnamed", "order-unknown", "platform-run-failed"})
 """Rejections that may change and that only another build does change."""
 
 ALARMS = frozenset(
@@ -48,6 +47,7 @@ ALARMS = frozenset(
         "evidence-damaged",
         "index-differs",
         "platform-run-absent",
+        "provenance-contradicts-receipt",
         "quarantined",
         "built-from-quarantined",
         "receipt-contradicts-platform",

@@ -5,14 +5,13 @@ from datetime import datetime, timedelta
 from pydantic import ValidationError
 
 from flywheel_assets.catalog.models import Catalogue
-from flywheel_assets.domain.artifacts import resource_uri
 from flywheel_assets.domain.builds import BuildKey
 from flywheel_assets.domain.decisions import REMEDY, Act, Decision, Scope
 from flywheel_assets.domain.digests import EvidenceDigest, Sha256
 from flywheel_assets.domain.errors import EvidenceCorruptError, UsageError
 from flywheel_assets.domain.platform_runs import PlatformRun
 from flywheel_assets.domain.statements import invalid
-from flywheel_assets.gate.approvals import approvals_are_given, has_started
+from flywheel_assets.gate.approvals import approvals_are_given, has_started, resource_of
 from flywheel_assets.gate.case import Case
 from flywheel_assets.gate.decisions import FINAL, may_decide
 from flywheel_assets.promotion.deciding import standing
@@ -69,7 +68,7 @@ def approval_of(case: Case, reason: str, lasts: timedelta | None, accepts: tuple
     scope = Scope(
         output=output,
         digest=Sha256.from_hex(artifact.digest.hex),
-        resource=resource_uri(artifact, target.surface, target.repository),
+        resource=resource_of(artifact, target),
         authority=product.authority if product else output,
         accepts=accepts,
     )

@@ -128,7 +128,7 @@ def _standing(flywheel: Flywheel, publication: Publication, withdrawal: Withdraw
 
 
 def _carry_out(flywheel: Flywheel, public: Public, all_found: list[Public]) -> Withdrawal | None:
-    """One of them; None when nothing came of it that is not on record. While the claim is held nobody publishes here."""
+    """One of them; None when nothing new came of it. While the claim is held nobody publishes to this channel."""
     publication, decision = public.publication, public.decision
     if decision is None:
         raise UsageError(f"Nobody withdrew {publication.reference}.")

@@ -4,10 +4,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from flywheel_assets.catalog.models import Approvals, GateException
-from flywheel_assets.domain.artifacts import resource_uri
 from flywheel_assets.domain.decisions import Act, Decision, Scope
 from flywheel_assets.domain.digests import EvidenceDigest, Sha256
 from flywheel_assets.domain.evidence import AttestedDecision, Signatures
+from flywheel_assets.gate.approvals import resource_of
 from flywheel_assets_tests.gate.cases import NOW, Bench, changed
 
 MADE = NOW - timedelta(hours=2)
@@ -43,7 +43,7 @@ def approval(bench: Bench, *signers: str, **changes: Any) -> AttestedDecision:
         "expires_at": changes.get("made_at", MADE) + 2 * DAY,
         "output": bench.output,
         "digest": Sha256(str(artifact.digest)),
-        "resource": resource_uri(artifact, target.surface, target.repository) if target else "nix:nowhere",
+        "resource": resource_of(artifact, target) if target else "nix:nowhere",
         "authority": bench.output,
     }
     return decided(Act.APPROVE, *signers, **(fields | changes))

@@ -7,13 +7,22 @@ read what changed.
 from datetime import timedelta
 from pathlib import Path
 
-from flywheel_assets.catalog.models import ArtifactType, Audience, Claim, Purpose, Repository, Role, Visibility
+from flywheel_assets.catalog.models import (
+    ArtifactType,
+    Audience,
+    Claim,
+    FlakeTarget,
+    Purpose,
+    Repository,
+    Role,
+    Visibility,
+)
 from flywheel_assets.domain.builds import Trigger, TriggerEvent, Validation, ValidationResult
 from flywheel_assets.domain.decisions import Act
 from flywheel_assets.domain.digests import GitRevision, NarHash
 from flywheel_assets.domain.evidence import Origin, Signatures
 from flywheel_assets.domain.inspections import ReadState
-from flywheel_assets.domain.platform_runs import AbsentRun, RecordedRun
+from flywheel_assets.domain.platform_runs import AbsentRun, Ending, RecordedRun
 from flywheel_assets.domain.verdicts import Finding, VerdictClass
 from flywheel_assets_tests.gate.cases import (
     KINDS,
@@ -41,7 +50,9 @@ from flywheel_assets_tests.gate.decided import (
 from flywheel_assets_tests.gate.reasons import REASONS
 from flywheel_assets_tests.gate.test_agreement import _rebuilding, recorded
 from flywheel_assets_tests.gate.test_authority import DECIDED, DOCUMENTED, GREEN, OPEN, competing, dual, published
-from flywheel_assets_tests.gate.test_platform import record, with_forge
+from flywheel_assets_tests.gate.test_platform import BUILDS, attesting, job, record, untrusted, with_forge
+from flywheel_assets_tests.gate.test_platform import ELSEWHERE as OTHER_JOB
+from flywheel_assets_tests.gate.test_platform import said as provenance
 from flywheel_assets_tests.gate.test_properties import ELSEWHERE, FAILED, OTHER, claims_but, newer, with_test
 from flywheel_assets_tests.gate.test_standing import through_an_image
 
@@ -94,6 +105,8 @@ def _use() -> list[tuple[str, Bench]]:
 def _authentic() -> list[tuple[str, Bench]]:
     conflicting = attested(changed(good().receipt, {"artifact": artifact("nix", b"other")}), "nixer")
     elsewhere = Signatures(keys=("nixer",), origin=Origin(ELSEWHERE, ""))
+    run = f"{REPOSITORY}/actions/runs/200/attempts/1"
+    another = Signatures(keys=("nixer",), origin=Origin(REPOSITORY, "a" * 40, invocation=run))
     late = good().with_bundle(receipts=(changed(good().bundle.receipts[0], {"arrived_at": NOW}),))
     return [
         ("no receipt", good().with_bundle(receipts=())),
@@ -105,6 +118,7 @@ def _authentic() -> list[tuple[str, Bench]]:
         ("a key for images", good().with_entry("keys", "nixer", for_=(Purpose.IMAGES,))),
         ("a certificate of another revision", _signed("nixer", origin="b" * 40)),
         ("a certificate of another source", good().with_signatures(elsewhere)),
+        ("a certificate of another run", good().with_signatures(another)),
         ("a key of later", good().with_entry("keys", "nixer", valid_from=NOW)),
         ("a key of before", late.with_entry("keys", "nixer", valid_until=NOW - DAY)),
         ("conflicting receipts", good().with_bundle(receipts=(*good().bundle.receipts, conflicting))),
@@ -133,11 +147,30 @@ def _standing() -> list[tuple[str, Bench]]:
 
 
 def _forge() -> list[tuple[str, Bench]]:
+    by_hand = good().with_run(trigger=Trigger(event=TriggerEvent.MANUAL, actor="someone"))
+    named = good().with_run(job="7")
+    origin = Origin(REPOSITORY, "a" * 40, invocation=f"{REPOSITORY}/-/jobs/99")
     return [
         ("unheard", with_forge(good())),
         ("absent", with_forge(good(), _absent())),
         ("contradicting", with_forge(good(), record(revision=GitRevision("b" * 40)))),
+        ("another job than it names", with_forge(named, record(jobs=(job(id="8"),)))),
+        (
+            "a certificate of a strange job",
+            with_forge(good().with_signatures(Signatures(keys=("nixer",), origin=origin)), record()),
+        ),
+        ("another revision in its provenance", attesting(good(), provenance(good(), revision="b" * 40))),
+        ("an unusual event", with_forge(by_hand, record(event=TriggerEvent.MANUAL, event_name="workflow_run"))),
+        ("an event without a name", with_forge(by_hand, record(event=TriggerEvent.MANUAL))),
+        ("jobs elsewhere", with_forge(good(), record(jobs=(job(), job(**OTHER_JOB))))),
+        ("a run that failed", with_forge(good(), record(ending=Ending.FAILED))),
+        (
+            "a run that failed on an unknown label",
+            with_forge(good().without_entry("builders", "nixer"), record(ending=Ending.FAILED)),
+        ),
+        ("its job failed", with_forge(named, record(jobs=(job(ending=Ending.FAILED),)))),
         ("the same", with_forge(good(), record())),
+        ("the same, and provenance", attesting(good(), provenance(good()))),
     ]
 
 
@@ -148,6 +181,8 @@ def _bootstrap() -> list[tuple[str, Bench]]:
     return [
         ("unproven", good().with_run(bootstrap=None)),
         ("an untrusted claim", claims_but(Claim.BOOTSTRAP)(good())),
+        ("an untrusted claim in a workflow of no name", with_forge(untrusted(), record(workflow="other.yml"))),
+        ("unseen where the forge would show it", with_forge(good(), record(jobs=(job(BUILDS),)))),
         ("outside the run", late),
         ("a lane that need not", good("oci")),
         ("seen by the forge", with_forge(good(), record())),
@@ -258,9 +293,12 @@ def _authority() -> list[tuple[str, Bench]]:
 
 def _surface() -> list[tuple[str, Bench]]:
     private = good().with_part("repositories", {REPOSITORY: Repository(visibility=Visibility.PRIVATE)})
+    target = good().catalogue.outputs["tool"].publication
+    assert target is not None
+    flake = FlakeTarget(name="org/tool", versions="tag", workflow="publish.yml", binaries="durable-nix")
     return [
         ("none", good("bazel")),
-        ("not served", good().with_entry("surfaces", "durable-nix", protocol="flakehub", url="file:durable")),
+        ("a flake without a tag", good().with_output(publication=changed(target, {"flake": flake}))),
         ("undisclosed", private),
     ]
 

@@ -211,7 +211,6 @@ def test_hundreds_of_entangled_opinions_are_counted_in_no_time() -> None:
     [
         (("machine-1", "machine-1"), MISSING),
         (("machine-1", "machine-2"), (PASSED, "holds")),
-        (("", ""), (PASSED, "holds")),
     ],
 )
 def test_two_jobs_on_one_runner_are_no_second_opinion(runners: tuple[str, str], expected: tuple[object, str]) -> None:
@@ -224,6 +223,17 @@ def test_two_jobs_on_one_runner_are_no_second_opinion(runners: tuple[str, str], 
     assert bench.says(REBUILD) == expected
     if expected is MISSING:
         assert "share the runner machine-1 with it" in bench.finding(REBUILD).message
+
+
+@pytest.mark.parametrize(("named", "expected"), [("1", (PASSED, "holds")), ("2", MISSING), (None, MISSING)])
+def test_of_a_run_with_several_jobs_the_runner_counts_of_the_one_that_the_receipt_names(
+    named: str | None, expected: tuple[object, str]
+) -> None:
+    mine = tuple(job(id=number, runner=f"machine-{number}") for number in ("1", "2"))
+    theirs = job(label="nixer-two", runner="machine-2")
+    bench = good().with_part("sources", {"forge": FORGE_SOURCE}).with_run(job=named)
+    bench = bench.with_bundle(platform_runs=(record(jobs=mine), record(run="200", jobs=(theirs,))))
+    assert bench.says(REBUILD) == expected
 
 
 # What stays

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from flywheel_assets.catalog.models import Product
+from flywheel_assets.catalog.models import FlakeTarget, Product
 from flywheel_assets.domain.builds import Trigger, TriggerEvent
 from flywheel_assets.domain.decisions import Act
 from flywheel_assets.domain.digests import EvidenceDigest, Sha256
@@ -65,6 +65,22 @@ def test_two_signatures_in_one_document_are_two_people_and_two_documents_of_one_
     twice = after(bench, approval(bench, "alice"), approval(bench, "alice", reason="Once more."))
     assert twice.says(GIVEN) == MISSING
     assert after(asking(good(), 2, ("alice", "alice", "bob")), approval(bench, "alice")).says(GIVEN) == MISSING
+
+
+def test_an_approval_is_of_one_surface_and_of_the_name_that_the_artifact_has_there() -> None:
+    target, name = good("oci").catalogue.outputs["image"].publication, good("oci").receipt.artifact.name
+    assert target is not None
+    flake = FlakeTarget(name="org/tool", versions="rolling", workflow="publish.yml", binaries="caches")
+    resources: dict[str, dict[str, Any]] = {
+        f"oci:registry/{name}": {"surface": "registry"},
+        f"oci:durable-nix/{name}": {"surface": "durable-nix"},
+        "oci:registry/org/renamed": {"surface": "registry", "repository": "org/renamed"},
+        "flakehub:flakehub/org/tool?binaries=caches": {"surface": "flakehub", "flake": flake},
+    }
+    for resource, changes in resources.items():
+        bench = asking(good("oci").with_output(publication=changed(target, {"repository": None, **changes})))
+        said = {each: after(bench, approval(bench, "bob", resource=each)).says(GIVEN) for each in resources}
+        assert said == {each: (PASSED, "holds") if each == resource else MISSING for each in resources}
 
 
 def test_only_people_whom_the_output_names_and_who_may_approve_count() -> None:

@@ -112,7 +112,7 @@ def of(bench: Bench, **changes: Any) -> RecordedRun:
 
 
 def _second(**changes: Any) -> RecordedRun:
-    return record(run=OTHER_KEY.run, jobs=(job(label="nixer-two"),), **changes)
+    return record(run=OTHER_KEY.run, jobs=(job(label="nixer-two", runner="runner-2"),), **changes)
 
 
 def test_a_run_that_the_forge_was_not_heard_about_waits() -> None:

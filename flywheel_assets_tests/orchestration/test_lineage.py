@@ -11,7 +11,7 @@ from flywheel_assets.catalog.models import Catalogue
 from flywheel_assets.definitions import build_definitions
 from flywheel_assets.domain.verdicts import Finding, Phase, VerdictClass
 from flywheel_assets.orchestration.assets import lineage
-from flywheel_assets.orchestration.keys import GROUPS, INTAKE, Stage, asset_key, builder_key
+from flywheel_assets.orchestration.keys import GROUPS, INTAKE, REGISTER, Stage, asset_key, builder_key
 from flywheel_assets.orchestration.metadata import explained
 from flywheel_assets.orchestration.resources import Pipeline
 from flywheel_assets.wiring import SAMPLE_CATALOGUE, Settings
@@ -44,7 +44,7 @@ def test_the_definitions_load_without_making_keys_or_folders() -> None:
 
 def test_each_output_has_its_lineage_and_no_other() -> None:
     graph = definitions().resolve_asset_graph()
-    pages = {INTAKE, *(builder_key(label) for label in CATALOGUE.builders)}
+    pages = {INTAKE, REGISTER, *(builder_key(label) for label in CATALOGUE.builders)}
     assert graph.get_all_asset_keys() - pages == {asset_key(stage, output) for output, stage, _ in all_specs()}
 
 

@@ -71,7 +71,7 @@ class Installation:
             key_file(self.home / "keys/verifier.pem"),
             SignatureVerifier(),
         )
-        return replace(flywheel, evidence=store, opened={}, seen=set(), standing={})
+        return replace(flywheel, evidence=store, opened={}, seen=set(), gists={}, standing={}, catalogues=set())
 
     def copy(self, target: Path) -> "Installation":
         shutil.copytree(self.home, target)

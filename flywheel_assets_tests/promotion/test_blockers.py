@@ -80,7 +80,10 @@ def test_what_only_follows_from_a_missing_receipt_is_no_blocker_of_its_own() -> 
         ("whole_body_matches_digest: not read", "body-not-read", Ends.BY_ITSELF),
         ("rebuild_agrees: alone", "second-builder-missing", Ends.BY_AN_ACT),
         ("validation_is_green: missing", "validation-missing", Ends.BY_ITSELF),
-        ("durable_surface_exists: not served", "surface-not-implemented", Ends.BY_ITSELF),
+        ("durable_surface_exists: a flake without a tag", "no-version-tag", Ends.AS_MEANT),
+        ("forge_vouches_for_the_run: a run that failed", "platform-run-failed", Ends.WITH_ANOTHER_BUILD),
+        ("forge_vouches_for_the_run: jobs elsewhere", "job-unnamed", Ends.WITH_ANOTHER_BUILD),
+        ("forge_vouches_for_the_run: an unusual event", "event-not-catalogued", Ends.BY_AN_ACT),
         ("not_held: everything", "held", Ends.BY_AN_ACT),
         ("not_held: an output", "held", Ends.BY_ITSELF),
         ("receipt_is_authentic: the future", "receipt-from-the-future", Ends.BY_ITSELF),
@@ -163,7 +166,9 @@ def test_of_a_builder_that_nobody_knows_only_adding_it_is_a_step() -> None:
 def test_nothing_is_asked_of_a_build_that_only_another_one_mends() -> None:
     bench = asking(with_builds()["source_can_be_reidentified: unlocked"])
     assert [blocker.reason for blocker in blockers(bench)] == ["inputs-not-locked", "approval-missing"]
-    assert [each.what for each in steps(bench)] == ["build again from a clean checkout with locked inputs"]
+    assert [each.what for each in steps(bench)] == [
+        "build again, with `--lock flake.lock`; a flake without inputs has none: `--lock flake.nix` says all"
+    ]
 
 
 def test_swapped_content_is_looked_into_even_where_the_build_is_not_meant_to_go_out() -> None:
@@ -171,3 +176,10 @@ def test_swapped_content_is_looked_into_even_where_the_build_is_not_meant_to_go_
     found = steps(bench)
     assert VerdictClass.REJECTED_PERMANENTLY in {blocker.verdict for blocker in blockers(bench)}
     assert [each.what for each in found] == ["find out who pushed to the cache, then build again under a new run"]
+
+
+def test_provenance_that_contradicts_a_receipt_is_looked_into_all_the_same() -> None:
+    bench = with_builds()["forge_vouches_for_the_run: another revision in its provenance"]
+    meant = bench.with_output(audience=Audience.INTERNAL)
+    assert Ends.AS_MEANT in ends(meant).values()
+    assert steps(meant) == steps(bench) != ()

@@ -59,7 +59,6 @@ CALLS = {
     "member-missing": (Call.SOMEBODY, PLATFORM, "need to push it to the cache again"),
     "builders-disagree": (Call.SOMEBODY, HARBOR, "need to make the build reproducible"),
     "promotion-on-demand": (Call.SOMEBODY, "A release engineer", "needs to run `flywheel promote sounding-line"),
-    "surface-not-implemented": (Call.ITSELF, "", "cannot serve it yet"),
     "acceleration-only": (Call.NOTHING, "", "accelerates CI"),
     "unknown-output": (Call.SOMEBODY, "The catalogue's maintainers", "to add mystery-box"),
     "unreadable-delivery": (Call.SOMEBODY, "The builder", "needs to mend what it names"),

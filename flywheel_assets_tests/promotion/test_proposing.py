@@ -9,6 +9,7 @@ from flywheel_assets.domain.builds import BuildKey
 from flywheel_assets.domain.decisions import Act, Decision, Scope
 from flywheel_assets.domain.digests import Sha256
 from flywheel_assets.domain.errors import EvidenceCorruptError, UsageError
+from flywheel_assets.gate.approvals import approvals_are_given
 from flywheel_assets.promotion.deciding import decide
 from flywheel_assets.promotion.intake import DECISIONS, take_in
 from flywheel_assets.promotion.ledger import assemble
@@ -24,7 +25,7 @@ from flywheel_assets.promotion.proposing import (
 )
 from flywheel_assets.promotion.weighing import decisions_on, weighed
 from flywheel_assets_tests.promotion import people
-from flywheel_assets_tests.promotion.installation import CLOCK, MAP, OLDER, Memory, in_memory, key
+from flywheel_assets_tests.promotion.installation import CHARTS, CLOCK, MAP, OLDER, Memory, in_memory, key
 from flywheel_assets_tests.promotion.people import approve, key_of, person, with_people
 
 CHANGED = AuthorityChange(
@@ -66,6 +67,25 @@ def test_an_approval_is_bound_to_all_that_the_gate_compares_and_is_told_in_full(
     assert told["goes to"] == f"durable-nix as nix:durable-nix{artifact.name}"
     approve(memory.flywheel, "alva", "tide-clock", CLOCK)
     assert count_of(memory.flywheel, "tide-clock", CLOCK).startswith("1 of 2 approvals are given, by alva. ")
+
+
+def test_an_approval_of_a_release_of_a_flake_is_of_no_other_flake_or_cache() -> None:
+    memory = in_memory("14402201401", catalogue=with_people("depth-charts"))
+    take_in(memory.flywheel)
+    made = approve(memory.flywheel, "alva", "depth-charts", CHARTS)
+    assert made.scope.resource == "flakehub:flakehub/tinyland-inc/harbor-tools?binaries=durable-nix"
+    told = told_of(case_of(memory.flywheel, "depth-charts", CHARTS), made)
+    assert told["goes to"] == f"flakehub as {made.scope.resource}"
+    given = ["1 of 2 approvals are given, by alva", "0 of 2 approvals are given", "0 of 2 approvals are given"]
+    for change, expected in zip(({}, {"name": "other/tools"}, {"binaries": "elsewhere"}), given, strict=True):
+        catalogue = memory.flywheel.catalogue
+        entry = catalogue.outputs["depth-charts"]
+        assert entry.publication
+        assert entry.publication.flake
+        target = entry.publication.model_copy(update={"flake": entry.publication.flake.model_copy(update=change)})
+        outputs = {**catalogue.outputs, "depth-charts": entry.model_copy(update={"publication": target})}
+        changed = memory.but(catalogue=catalogue.model_copy(update={"outputs": outputs}))
+        assert approvals_are_given(case_of(changed, "depth-charts", CHARTS)).message == expected
 
 
 @pytest.mark.parametrize(("output", "build"), [("nothing", CLOCK), ("tide-clock", key("7"))])
