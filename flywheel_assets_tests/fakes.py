@@ -387,6 +387,13 @@ class FakeWorkflow:
             for member, (digest, wanted) in expected.items()
         )
 
+    def run_again(self) -> None:
+        """A person has the last run run once more, which now passes."""
+        request, self.ending, self.conclusion = self.asked[-1], Ending.PASSED, "success"
+        old = self.runs[request]
+        self.runs[request] = old.model_copy(update={"ending": None, "conclusion": "", "attempt": old.attempt + 1})
+        self._seen[old.id] = 0
+
     def yank(self) -> None:
         """Every release drops out of the list."""
         self.releases = {v: each.model_copy(update={"yanked": True}) for v, each in self.releases.items()}

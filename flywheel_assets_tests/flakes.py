@@ -22,7 +22,7 @@ from flywheel_assets_tests.fakes import FakeClock
 REVISION = GitRevision("a" * 40)
 REQUEST = "0123456789abcdef" * 2
 SUMMARY = Proof(name="vsa", predicate_type=VSA_V1, envelope=b'{"payloadType": "x"}')
-FLAKE = "octo-org/octo-repo"
+REPOSITORY, FLAKE = "octo-org/octo-repo", "stand-in.invalid/octo-repo"
 
 
 def flake_release(version: str | None = "1.2.3", revision: GitRevision = REVISION) -> Release:
@@ -32,7 +32,7 @@ def flake_release(version: str | None = "1.2.3", revision: GitRevision = REVISIO
         version=version,
         revision=revision,
         attribute="packages.x86_64-linux.default",
-        repository=f"https://github.com/{FLAKE}",
+        repository=f"https://github.com/{REPOSITORY}",
         workflow="build.yml",
         ref="main",
     )

@@ -1,8 +1,8 @@
 """Reading a catalogue and its overlays: YAML 1.2, the limits policy, and errors that name file and line.
 
-An overlay is merged key by key over what comes before it; a list or a scalar replaces, and a surface with a new ``url``
-begins without credentials and hosts. Merging happens
-before validation, so an overlay can point a surface elsewhere but cannot weaken what the models demand.
+An overlay is merged key by key over what comes before it; a list or a scalar replaces, and what gets a new ``url``, a
+surface, its forge or a source, begins without credentials and hosts. Merging happens before validation, so an overlay
+can point a surface elsewhere but cannot weaken what the models demand.
 """
 
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ from flywheel_assets.domain.limits import DEFAULT_LIMITS, Limits
 
 Path_ = tuple[str, ...]
 Places = dict[Path_, str]
-_OF_A_PLACE = ("credential", "read_credential", "hosts")
+_OF_A_PLACE = ("credential", "read_credential", "app", "hosts")
 
 
 class _Constructor(RoundTripConstructor):
@@ -169,14 +169,29 @@ def _plain(node: Any) -> Any:
 
 
 def _forget_what_was_shown(base: dict[str, Any], overlay: dict[str, Any]) -> None:
-    """A surface that an overlay points elsewhere must not show its old credential to the new place."""
-    surfaces, moved = base.get("surfaces"), overlay.get("surfaces")
-    for name, entry in moved.items() if isinstance(moved, dict) else ():
-        if isinstance(entry, dict) and "url" in entry and isinstance(surfaces, dict):
-            known = surfaces.get(name)
-            if isinstance(known, dict):
-                for field in _OF_A_PLACE:
-                    known.pop(field, None)
+    """What an overlay points elsewhere must not show its old credential to the new place.
+
+    A forge is forgotten with its surface too: who moves the one says anew who may start workflows for it.
+    """
+    for part in ("surfaces", "sources"):
+        entries = overlay.get(part)
+        for name, entry in entries.items() if isinstance(entries, dict) else ():
+            known, forge = _inner(_inner(base, part), name), _inner(entry, "forge")
+            if "url" in _inner(entries, name):
+                _forget(known)
+            if "url" in _inner(entries, name) or "url" in forge:
+                _forget(_inner(known, "forge"))
+
+
+def _inner(node: object, key: str) -> dict[str, Any]:
+    """The mapping under ``key``, not a copy of it; an empty one where there is none."""
+    found = node.get(key) if isinstance(node, dict) else None
+    return found if isinstance(found, dict) else {}
+
+
+def _forget(known: dict[str, Any]) -> None:
+    for field in _OF_A_PLACE:
+        known.pop(field, None)
 
 
 def _merge(base: dict[str, Any], overlay: dict[str, Any]) -> None:

@@ -28,6 +28,7 @@ from flywheel_assets.domain.names import (
     OutputName,
     RepositoryUri,
     WorkflowFile,
+    WorkflowRef,
 )
 from flywheel_assets.domain.platform_runs import RunId
 from flywheel_assets.domain.statements import canonical
@@ -37,7 +38,7 @@ Contact = Annotated[str, StringConstraints(pattern=r"^(team:[A-Za-z0-9_-]+|[^@\s
 SurfaceUrl = Annotated[
     str,
     StringConstraints(
-        pattern=r"^(file:[^\s]+|https?://[^\s/?#@]+(/[^\s?#@]*)?|s3://[a-z0-9.-]+(/[^\s?#]*)?|flakehub:[^\s]*)$",
+        pattern=r"^(file:[^\s]+|https?://[^\s/?#@]+(/[^\s?#@]*)?|s3://[a-z0-9.-]+(/[^\s?#]*)?)$",
         max_length=500,
     ),
 ]
@@ -219,7 +220,7 @@ class DurableSurface(Entry):
     url: SurfaceUrl = Field(description="`file:<folder>`, `https://…`, `http://…`, or `s3://bucket/prefix` for Nix.")
     owner: OutputName
     visibility: Visibility
-    credential: Credential | None = Field(default=None, description="How to publish there.")
+    credential: Credential | None = Field(default=None, description="How to publish there. Not for FlakeHub.")
     hosts: tuple[HostName, ...] = Field(
         default=(),
         description="Hosts besides its own that it may lead to (redirects, token service), as `host` or `host:port`.",
@@ -406,7 +407,7 @@ class FlakeTarget(Entry):
         description="`tag`: the semantic version that the build's tag names; `rolling`: one that FlakeHub makes."
     )
     workflow: WorkflowFile = Field(description="The publishing workflow in the source repository.")
-    ref: Line = Field(default="main", description="The branch whose copy of that workflow is started.")
+    ref: WorkflowRef = Field(default="main", description="The branch whose copy of that workflow is started.")
     binaries: OutputName = Field(
         description="Key in `surfaces`: the durable Nix cache that carries the closure, so that nobody need rebuild."
     )

@@ -1,12 +1,12 @@
 """What a catalogue's parts say of each other: each complaint with the path of the entry at fault."""
 
 from collections.abc import Iterator
-from itertools import takewhile
 from pathlib import PurePosixPath
 from posixpath import normpath
 from urllib.parse import unquote
 
-from flywheel_assets.catalog.deciding import Complaint, complaints_about_decisions
+from flywheel_assets.catalog.deciding import complaints_about_decisions
+from flywheel_assets.catalog.flakes import Complaint, flake_surfaces, released
 from flywheel_assets.catalog.models import (
     ArtifactType,
     Audience,
@@ -21,6 +21,7 @@ from flywheel_assets.catalog.models import (
     Visibility,
     Way,
 )
+from flywheel_assets.catalog.urls import is_http, is_server
 from flywheel_assets.domain.errors import InvalidInputError
 from flywheel_assets.domain.untrusted import parse_json
 
@@ -32,7 +33,9 @@ def complaints(catalogue: Catalogue) -> Iterator[Complaint]:
     yield from _owners(catalogue)
     yield from _keys(catalogue)
     yield from _trust_root(catalogue)
+    yield from _servers(catalogue)
     yield from _surfaces(catalogue)
+    yield from flake_surfaces(catalogue)
     yield from _sources(catalogue)
     yield from _rebuilder(catalogue)
     for name, output in catalogue.outputs.items():
@@ -80,13 +83,25 @@ def _trust_root(catalogue: Catalogue) -> Iterator[Complaint]:
             yield ("trust_root",), f"names no {part}, and without them nothing keyless verifies"
 
 
+def _servers(catalogue: Catalogue) -> Iterator[Complaint]:
+    """URLs for which no client could be made: told here, with the line, and not by every command."""
+    named: list[tuple[tuple[str, ...], str]] = []
+    for name, surface in catalogue.surfaces.items():
+        named.append((("surfaces", name, "url"), surface.url))
+        if isinstance(surface, DurableSurface) and surface.forge is not None:
+            named.append((("surfaces", name, "forge", "url"), surface.forge.url))
+    named += [(("sources", name, "url"), source.url) for name, source in catalogue.sources.items()]
+    for path, url in named:
+        if is_http(url) and not is_server(url):
+            yield path, "names no server: write https://host or https://host:port"
+
+
 def _surfaces(catalogue: Catalogue) -> Iterator[Complaint]:
     for name, surface in catalogue.surfaces.items():
         path = ("surfaces", name)
-        is_remote = surface.url.startswith(("http://", "https://"))
         if surface.url.startswith("s3:") and not (isinstance(surface, DurableSurface) and surface.protocol == "nix"):
             yield (*path, "url"), "is in S3, where only a durable Nix cache can be"
-        if isinstance(surface, DurableSurface) and is_remote and surface.protocol != "flakehub":
+        if isinstance(surface, DurableSurface) and is_http(surface.url):
             is_public = surface.visibility is Visibility.PUBLIC
             if is_public and surface.read_credential is not None:
                 yield (*path, "read_credential"), "is not for a public surface, which is read back anonymously"
@@ -98,7 +113,7 @@ def _surfaces(catalogue: Catalogue) -> Iterator[Complaint]:
 
 def _of_http_alone(catalogue: Catalogue) -> Iterator[Complaint]:
     for name, surface in catalogue.surfaces.items():
-        if surface.hosts and not surface.url.startswith(("http://", "https://")):
+        if surface.hosts and not is_http(surface.url):
             yield ("surfaces", name, "hosts"), "is for surfaces over HTTP: nothing else leads to another host"
         for field in ("credential", "read_credential"):
             if surface.url.startswith("s3:") and getattr(surface, field, None) is not None:
@@ -222,43 +237,15 @@ def _publication(
             (*path, "surface"),
             f"a {output.type.value} output cannot be published to a {surface.protocol} surface",
         )
-    yield from _released(catalogue, path, output, target, surface)
+    yield from released(catalogue, path, output, target, surface)
     if not catalogue.validations_of(output):
         yield path, "needs at least one validation, of the output or of its type"
     if surface.protocol == "oci" and (target.repository is None or not target.tags):
         yield path, "an image needs a repository and at least one immutable tag"
+    for field in ("repository", "tags", "moving_tags"):
+        if surface.protocol != "oci" and getattr(target, field):
+            yield (*path, field), f"belongs to an image, and {target.surface!r} is no registry"
     yield from _observed(catalogue, path, output, target)
-
-
-def _released(
-    catalogue: Catalogue, path: tuple[str, ...], output: Output, target: PublicationTarget, surface: DurableSurface
-) -> Iterator[Complaint]:
-    """What a workflow of the source's own releases: where that is asked for, and what carries the binaries."""
-    triggers = surface.protocol == "flakehub"
-    if triggers != (target.way is Way.TRIGGERS):
-        yield (*path, "way"), "flakehub takes `triggers`, and only flakehub does"
-        return
-    if not triggers:
-        if target.flake is not None:
-            yield (*path, "flake"), f"belongs to a flakehub surface, and {target.surface!r} is none"
-        return
-    if surface.forge is None:
-        yield (
-            (*path, "surface"),
-            f"{target.surface!r} names no `forge`, where the workflows that publish to it are started",
-        )
-    if target.flake is None:
-        yield path, "needs `flake`: its name on FlakeHub, its versions, its workflow, and what carries its binaries"
-        return
-    binaries = catalogue.surfaces.get(target.flake.binaries)
-    if not isinstance(binaries, DurableSurface) or binaries.protocol != "nix":
-        yield (*path, "flake", "binaries"), f"{target.flake.binaries!r} is not a durable Nix cache"
-    elif surface.visibility is Visibility.PUBLIC and binaries.visibility is not Visibility.PUBLIC:
-        yield (*path, "flake", "binaries"), f"{target.flake.binaries!r} is not for all who may see the release"
-    for other, entry in takewhile(lambda each: each[1] is not output, catalogue.outputs.items()):
-        theirs = entry.publication.flake if entry.publication else None
-        if theirs is not None and theirs.name.lower() == target.flake.name.lower():
-            yield (*path, "flake", "name"), f"{target.flake.name!r} is released by the output {other!r} too"
 
 
 def _observed(

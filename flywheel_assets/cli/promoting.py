@@ -4,9 +4,12 @@ import click
 
 from flywheel_assets.cli.console import bytes_progress, console, print_json
 from flywheel_assets.cli.looking import parse_build
+from flywheel_assets.cli.standing_in import at_stand_in
+from flywheel_assets.domain.builds import BuildKey
 from flywheel_assets.domain.dispatches import Dispatch
 from flywheel_assets.domain.errors import PromotionRefusedError
 from flywheel_assets.promotion.explaining import explain_refusal
+from flywheel_assets.promotion.flywheel import Flywheel
 from flywheel_assets.promotion.publishing import plan_promotion
 from flywheel_assets.promotion.publishing import promote as publish
 from flywheel_assets.promotion.waiting import said_of
@@ -23,7 +26,12 @@ from flywheel_assets.wiring import open_flywheel, settings
 @click.option("--json", "as_document", is_flag=True, help="Print the stable JSON document (docs/json.md).")
 def promote(output: str, build: str, dry_run: bool, as_document: bool) -> None:
     """Promote, or plan it."""
-    flywheel, key, out = open_flywheel(settings()), parse_build(build), console()
+    with at_stand_in(settings()) as chosen:
+        _promote(open_flywheel(chosen), output, parse_build(build), dry_run=dry_run, as_document=as_document)
+
+
+def _promote(flywheel: Flywheel, output: str, key: BuildKey, *, dry_run: bool, as_document: bool) -> None:
+    out = console()
     try:
         if dry_run:
             plan = plan_promotion(flywheel, output, key)

@@ -5,9 +5,10 @@ from pathlib import Path
 import click
 
 from flywheel_assets.cli.console import bytes_progress, console, print_json
+from flywheel_assets.cli.standing_in import flakehub_of
 from flywheel_assets.domain.errors import UsageError
 from flywheel_assets.promotion.verification import Verified, verify_reference
-from flywheel_assets.wiring import FLAKEHUB, published_reader
+from flywheel_assets.wiring import FLAKEHUB, published_reader, settings
 
 MAX_KEY_BYTES = 16 * 1024
 
@@ -38,8 +39,8 @@ def verify(
     as_document: bool,
 ) -> None:
     """Verify; exit 1 with a sentence when anything does not hold."""
-    surface, verifier = published_reader(reference, nix_keys, netrc, cache=cache, flakehub=flakehub)
-    with bytes_progress("verifying") as progress:
+    with flakehub_of(reference, flakehub, settings().home) as hub, bytes_progress("verifying") as progress:
+        surface, verifier = published_reader(reference, nix_keys, netrc, cache=cache, flakehub=hub)
         found = verify_reference(surface, verifier, _public_key(Path(key_file)), reference, progress, resource=resource)
     if save is not None:
         _save(found, save)

@@ -16,10 +16,14 @@ from flywheel_assets.domain.publications import FlakeRelease
 
 
 class WorkflowRun(Closed):
-    """A run of the publishing workflow. ``ending`` is None while it goes on; ``conclusion`` is the forge's own word."""
+    """A run of the publishing workflow, as its latest attempt: a person may have it run again under the same id.
+
+    ``ending`` is None while it goes on; ``conclusion`` is the forge's own word.
+    """
 
     id: RunId
     url: Annotated[str, Field(max_length=500)]
+    attempt: Annotated[int, Field(ge=1)] = 1
     ending: Ending | None = None
     conclusion: Line = ""
 
@@ -46,11 +50,12 @@ class DispatchState(StrEnum):
     FAILED = "failed"
     """The run ended without success."""
     AWAITS_RELEASE = "awaits release"
-    """The run succeeded, and the release does not show yet."""
+    """The run succeeded, or the release was there before one was asked for; it does not read back yet."""
     WRONG_RELEASE = "released with another revision or store path"
     RELEASED = "released"
     """The release reads back as approved."""
     YANKED = "yanked"
+    """Or not shown any more, look after look."""
 
     @property
     def is_open(self) -> bool:
@@ -67,7 +72,8 @@ class Dispatch(Closed):
     """One step of a dispatched publication, as it is kept in the output's log.
 
     ``id`` names the request: it goes to the workflow as an input and shows in its run's name, so that the run can be
-    found again. ``detail`` is a sentence for people.
+    found again. ``vain`` counts looks that did not find in ``state`` what they looked for. ``detail`` is a sentence for
+    people.
     """
 
     id: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
@@ -80,4 +86,9 @@ class Dispatch(Closed):
     at: AwareDatetime
     run: WorkflowRun | None = None
     release: FlakeVersion | None = None
+    vain: int = 0
     detail: Line = ""
+
+    def is_for(self, surface: str, flake: FlakeRelease) -> bool:
+        """Whether this asked for the very same release, by whatever workflow, and of whichever build."""
+        return (self.surface, self.flake.resource) == (surface, flake.resource)

@@ -51,6 +51,29 @@ WorkflowFile = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-
 """The file name of a workflow below ``.github/workflows``."""
 
 
+def _no_revision(ref: str) -> str:
+    if re.fullmatch(r"[0-9a-f]{40}", ref):
+        raise ValueError("is a revision, and a workflow is started on a branch or tag")
+    if any(part in f"/{ref}/" for part in ("..", "//", "/.", "./", ".lock/", "@{")):
+        raise ValueError("is no branch or tag that Git would take")
+    return ref
+
+
+WorkflowRef = Annotated[
+    str,
+    StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_./+=@#{}-]*$", max_length=200),
+    AfterValidator(_no_revision),
+]
+"""A branch or tag that holds a workflow, as ``main`` or ``refs/heads/main`` (git-check-ref-format)."""
+
+_ATTRIBUTE = re.compile(r"[A-Za-z_][A-Za-z0-9_+-]*(\.[A-Za-z0-9_+-]+)*")
+
+
+def is_flake_attribute(text: str) -> bool:
+    """Whether it can be given to Nix behind a ``#`` and in a URL as it is: ``packages.x86_64-linux.default``."""
+    return _ATTRIBUTE.fullmatch(text) is not None
+
+
 # Control characters, and the format characters that hide text or turn it around.
 _UNSEEN = "\x00-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff"
 

@@ -108,7 +108,7 @@ def follow_publications(context: dg.SensorEvaluationContext, pipeline: dg.Resour
     """One look at each build on its way, bounded in time. What was released is put on record by a run, not here."""
     flywheel, cursor = pipeline.flywheel, read_cursor(context.cursor)
     try:
-        found = follow_all(flywheel, after(INTAKE_SECONDS), cursor.get("first", ""))
+        found = follow_all(flywheel, after(INTAKE_SECONDS))
         today = flywheel.clock().date()
         released = look_at_released(flywheel, cursor.get("round", ""), today, after(WANTED_SECONDS))
         shown = one_reading(flywheel)
@@ -123,7 +123,7 @@ def follow_publications(context: dg.SensorEvaluationContext, pipeline: dg.Resour
     skipped = None if events else dg.SkipReason(f"{found.open} builds are on their way, and their pages show where.")
     return dg.SensorResult(
         asset_events=events,
-        cursor=json.dumps({"first": found.place, "round": released.place}, sort_keys=True),
+        cursor=json.dumps({"round": released.place}),
         skip_reason=skipped,
     )
 

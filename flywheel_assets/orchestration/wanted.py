@@ -33,6 +33,7 @@ from flywheel_assets.orchestration.shown import Shown, shown_bases, shown_receip
 from flywheel_assets.promotion.dispatches import last_dispatches
 from flywheel_assets.promotion.disputes import DISAGREEMENTS
 from flywheel_assets.promotion.failures import goes_first
+from flywheel_assets.promotion.flakes import asked_of_another
 from flywheel_assets.promotion.flywheel import Flywheel
 from flywheel_assets.promotion.intake import DECISIONS, TESTS, never, output_log
 from flywheel_assets.promotion.ledger import assemble, builds_of, last_verdicts, publications, remember_receipts
@@ -360,8 +361,14 @@ def _to_publish(
             # A workflow is followed by a sensor, and what it released is put on record by a run.
             if dispatch.state is DispatchState.RELEASED:
                 yield False, key, f"{recorded.basis} {dispatch.id} released"
-        elif goes_out and not goes_first(flywheel, name, BuildKey.parse(key)):
+        elif goes_out and _is_its_turn(flywheel, name, BuildKey.parse(key), dispatched):
             yield True, key, str(recorded.basis)
+
+
+def _is_its_turn(flywheel: Flywheel, name: str, build: BuildKey, dispatched: dict[str, Dispatch]) -> bool:
+    """Whether no newer source goes first, and no workflow was asked for the very same on behalf of another build."""
+    asked = asked_of_another(flywheel, name, build, dispatched.values())
+    return asked is None and not goes_first(flywheel, name, build)
 
 
 def _dispatched(flywheel: Flywheel, name: str) -> dict[str, Dispatch]:

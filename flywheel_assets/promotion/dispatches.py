@@ -3,13 +3,16 @@
 None of it says anything of the artifact: no evidence bundle holds it, and no verdict depends on it.
 """
 
+from collections.abc import Iterable
+
 from pydantic import ValidationError
 
 from flywheel_assets.catalog.models import Way
 from flywheel_assets.domain.builds import BuildKey
 from flywheel_assets.domain.digests import EvidenceDigest
-from flywheel_assets.domain.dispatches import Dispatch
+from flywheel_assets.domain.dispatches import Dispatch, DispatchState
 from flywheel_assets.domain.errors import EvidenceCorruptError
+from flywheel_assets.domain.publications import FlakeRelease
 from flywheel_assets.promotion.flywheel import Flywheel
 from flywheel_assets.promotion.intake import output_log
 from flywheel_assets.promotion.ledger import record
@@ -47,6 +50,29 @@ def last_dispatch(flywheel: Flywheel, output: str, build: BuildKey) -> Dispatch 
     """How far one build has come; None when nothing was asked of a workflow. Raises EvidenceError."""
     found = dispatches(flywheel, output, build)
     return found[-1] if found else None
+
+
+def requests(flywheel: Flywheel, output: str, surface: str, flake: FlakeRelease) -> list[Dispatch]:
+    """Where each request for one release is, of whichever build, oldest first; not what the forge refused.
+
+    Raises EvidenceError.
+    """
+    newest: dict[str, Dispatch] = {}
+    for entry in flywheel.evidence.entries(output_log(output)):
+        if entry.kind == DISPATCH:
+            seen = _load(flywheel, output, entry.evidence)
+            newest[seen.id] = seen
+    return [each for each in newest.values() if each.is_for(surface, flake) and each.state is not DispatchState.REFUSED]
+
+
+def asked_already(found: Iterable[Dispatch], build: BuildKey, surface: str, flake: FlakeRelease) -> Dispatch | None:
+    """Of how far each build has come: that of another for this very release, which was neither refused nor released.
+
+    One and the same release is asked for once, whichever build it is of; again only by a person.
+    """
+    over = {DispatchState.REFUSED, DispatchState.RELEASED}
+    same = (each for each in found if each.build != build and each.is_for(surface, flake) and each.state not in over)
+    return next(same, None)
 
 
 def on_their_way(flywheel: Flywheel, output: str, build: BuildKey) -> BuildKey | None:

@@ -17,6 +17,7 @@ from flywheel_assets.domain.dispatches import Dispatch, DispatchState
 from flywheel_assets.domain.errors import (
     AmbiguousError,
     FlywheelError,
+    PromotionRefusedError,
     PublicationError,
     ReadError,
     SurfaceNotImplementedError,
@@ -24,11 +25,12 @@ from flywheel_assets.domain.errors import (
     printable,
 )
 from flywheel_assets.domain.inspections import Reading
-from flywheel_assets.domain.publications import FlakeRelease, Proof, Release
+from flywheel_assets.domain.publications import FlakeRelease, Plan, Proof, Release
 from flywheel_assets.domain.statements import VSA_V1
 from flywheel_assets.gate.evaluate import Approved
 from flywheel_assets.ports import Progress, PublicationSurface
-from flywheel_assets.promotion.dispatches import dispatches, note, on_their_way
+from flywheel_assets.promotion.approving import demand_still_approved
+from flywheel_assets.promotion.dispatches import dispatches, note, on_their_way, requests
 from flywheel_assets.promotion.failures import Cause, note_failure
 from flywheel_assets.promotion.flywheel import Flywheel
 from flywheel_assets.promotion.following import claim_of, follow, look_again, workflow_of
@@ -72,17 +74,18 @@ def publish_by_workflow(flywheel: Flywheel, turn: Turn, *, anew: bool) -> Promot
     """
     release = turn.release
     last = follow(flywheel, release.output, release.build)
-    if last and (last.flake, last.artifact_digest) != (turn.flake, turn.digest) and not last.state.is_open:
+    if last and not last.is_for(turn.target.surface, turn.flake) and not last.state.is_open:
         last = None  # what was asked for then was another release
-    may_ask = last is None or last.state is DispatchState.REFUSED
     may_ask_anew = anew and last is not None and not last.state.is_open and last.state is not DispatchState.RELEASED
     try:
-        if last is None or may_ask or may_ask_anew:
-            last = _start(flywheel, turn)
+        if last is None or last.state is DispatchState.REFUSED or may_ask_anew:
+            last = _start(flywheel, turn, anew=anew)
         if last.state is DispatchState.RELEASED:
             last = look_again(flywheel, release.output, release.build) or last
         if last.state is DispatchState.RELEASED:
             return _record(flywheel, turn, last)
+    except PromotionRefusedError:
+        raise  # the verdict says why: that is no failure of the promotion
     except FlywheelError as error:
         note_failure(flywheel, release.output, release.build, Cause.FAILED, error)
         raise
@@ -92,14 +95,36 @@ def publish_by_workflow(flywheel: Flywheel, turn: Turn, *, anew: bool) -> Promot
     return last
 
 
-def _start(flywheel: Flywheel, turn: Turn) -> Dispatch:
-    _demand_turn(flywheel, turn.release)
-    proofs = _carry_closure(flywheel, turn)
+def plan_by_workflow(flywheel: Flywheel, target: PublicationTarget, release: Release) -> Plan:
+    """What would be copied to the cache that carries the binaries, and what the workflow would be asked for."""
+    asking = workflow_of(flywheel, target.surface).plan(release)
+    closure = _carrier(flywheel, target, release.output).plan(release.model_copy(update={"flake": None}))
+    orders: tuple[str, ...] = ()
+    if asking.missing and release.flake:
+        flake = release.flake
+        orders = (f"{flake.name} {asking.missing[0]}, released by a run of {flake.workflow} in {flake.repository}",)
+    return asking.model_copy(
+        update={
+            "missing": closure.missing,
+            "present": (*closure.present, *asking.present),
+            "names": (*(name for name in closure.names if name not in closure.missing), *orders),
+        }
+    )
+
+
+def _start(flywheel: Flywheel, turn: Turn, *, anew: bool) -> Dispatch:
     release, surface = turn.release, turn.target.surface
-    plan = workflow_of(flywheel, surface).plan(release)
+    _demand_turn(flywheel, release)
+    # Before anything is signed and shown: a version that is taken, and a request that is still on its way after all.
+    if workflow_of(flywheel, surface).plan(release).missing:
+        earlier = _earlier(flywheel, turn, anew=anew)
+        if earlier is not None:
+            return earlier
+    proofs = _carry_closure(flywheel, turn)
     (vsa,) = (proof for proof in proofs if proof.predicate_type == VSA_V1)
     output, build = release.output, release.build
     with flywheel.evidence.claim(claim_of(output, build)):
+        plan = workflow_of(flywheel, surface).plan(release)
         asked = Dispatch(
             id=_request_id(flywheel, turn),
             output=output,
@@ -112,10 +137,34 @@ def _start(flywheel: Flywheel, turn: Turn) -> Dispatch:
             detail="" if plan.missing else "The release was there before any run was asked for.",
         )
         turn.still_held()
+        demand_still_approved(flywheel, turn.approved)
         note(flywheel, asked)
         if plan.missing:
             return _ask(flywheel, release, asked, vsa)
     return follow(flywheel, output, build) or asked
+
+
+def _earlier(flywheel: Flywheel, turn: Turn, *, anew: bool) -> Dispatch | None:
+    """This build's own earlier request that goes on after all; None when another may be made.
+
+    Raises PublicationError when that of another build goes on, or nobody but a person may ask once more.
+    """
+    release = turn.release
+    failed = requests(flywheel, release.output, turn.target.surface, turn.flake)
+    for each in failed:
+        now = follow(flywheel, each.output, each.build, each.id)
+        if now is not None and now.state.is_open and now.build == release.build:
+            return now
+        if now is not None and now.state is DispatchState.RELEASED:
+            return None  # what is there is not asked for
+    _demand_turn(flywheel, release)
+    if failed and not anew:
+        last = failed[-1]
+        raise PublicationError(
+            f"{release.output} {release.build}: {turn.flake.resource} was asked for already, for {last.build}, "
+            f"{last.state.value}. {last.detail} Only a person has it asked for once more: flywheel promote."
+        )
+    return None
 
 
 def _ask(flywheel: Flywheel, release: Release, asked: Dispatch, vsa: Proof) -> Dispatch:
@@ -151,13 +200,15 @@ def _demand_turn(flywheel: Flywheel, release: Release) -> None:
 
 def _carry_closure(flywheel: Flywheel, turn: Turn) -> list[Proof]:
     """The closure in the cache that carries it, with its own proofs and those of the release, which are returned."""
-    carrier = _carrier(flywheel, turn)
+    carrier = _carrier(flywheel, turn.target, turn.release.output)
     plan = carrier.plan(turn.closure)
     carrier.copy(plan, turn.progress)
+    demand_still_approved(flywheel, turn.approved)  # copying took its time
     proofs = proofs_of(flywheel, turn.approved, turn.target)
     carrier.attach(plan, proofs)
     of_release = release_proofs_of(flywheel, turn.approved, turn.flake)
     carrier.attach(plan.model_copy(update={"release": turn.release}), of_release)
+    demand_still_approved(flywheel, turn.approved)
     turn.still_held()
     carrier.reveal(plan)
     _carried(flywheel, turn, plan.reference)
@@ -166,7 +217,7 @@ def _carry_closure(flywheel: Flywheel, turn: Turn) -> list[Proof]:
 
 def _carried(flywheel: Flywheel, turn: Turn, reference: str) -> tuple[tuple[Reading, ...], list[Proof]]:
     """The closure, whole, and the proofs that lie beside it. Raises ReadBackError."""
-    carrier = _carrier(flywheel, turn)
+    carrier = _carrier(flywheel, turn.target, turn.release.output)
     proofs = proofs_of(flywheel, turn.approved, turn.target)
     of_release = release_proofs_of(flywheel, turn.approved, turn.flake)
     found = carrier.read_back(turn.closure, turn.progress, proofs)
@@ -197,9 +248,9 @@ def _request_id(flywheel: Flywheel, turn: Turn) -> str:
     return flywheel.evidence.slot(slot, lambda: uuid4().hex.encode()).decode("ascii", "replace")  # noqa: PLW0108 - late
 
 
-def _carrier(flywheel: Flywheel, turn: Turn) -> PublicationSurface:
-    binaries = turn.target.flake.binaries if turn.target.flake else ""
-    key = (binaries, flywheel.output(turn.release.output).cache)
+def _carrier(flywheel: Flywheel, target: PublicationTarget, output: str) -> PublicationSurface:
+    binaries = target.flake.binaries if target.flake else ""
+    key = (binaries, flywheel.output(output).cache)
     if key not in flywheel.surfaces:
         raise SurfaceNotImplementedError(f"{binaries} is declared in the catalogue and cannot be served yet.")
     return flywheel.surfaces[key]

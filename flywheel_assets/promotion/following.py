@@ -1,11 +1,21 @@
-"""How far a dispatched publication has come: one bounded look, and what is new goes on record. Nothing waits here."""
+"""How far a dispatched publication has come: one bounded look, and what is new goes on record. Nothing waits here.
 
-from datetime import datetime, timedelta
+What is looked for in vain is missing only after several looks that were answered, spread over an hour: a forge or a
+surface that could not be asked meanwhile has said nothing.
+"""
+
+from datetime import timedelta
 from typing import Any
 
 from flywheel_assets.domain.builds import BuildKey
 from flywheel_assets.domain.dispatches import Dispatch, DispatchState, FlakeVersion, WorkflowRun
-from flywheel_assets.domain.errors import AbsentError, EvidenceMissingError, SurfaceNotImplementedError, printable
+from flywheel_assets.domain.errors import (
+    AbsentError,
+    EvidenceMissingError,
+    InvalidInputError,
+    SurfaceNotImplementedError,
+    printable,
+)
 from flywheel_assets.domain.inspections import ReadState
 from flywheel_assets.domain.platform_runs import Ending
 from flywheel_assets.domain.publications import Release
@@ -15,20 +25,27 @@ from flywheel_assets.promotion.flywheel import Flywheel, silent
 from flywheel_assets.promotion.ledger import assemble
 from flywheel_assets.promotion.recording import problem_of
 
-WAIT = timedelta(hours=1)
-"""For a run that no forge shows, and for a release that does not show after its run: then somebody must act."""
+LOOKS, BETWEEN = 6, timedelta(minutes=10)
+"""So many looks in vain, each so long after the one before, and what was looked for is missing: somebody must act."""
 
 
-def follow(flywheel: Flywheel, output: str, build: BuildKey) -> Dispatch | None:
-    """Where a build is on its way, looked at once if it can move by itself; None when nothing was asked for.
+def follow(flywheel: Flywheel, output: str, build: BuildKey, request: str | None = None) -> Dispatch | None:
+    """Where a build's newest request is, or the one named; None when nothing was asked for.
 
+    It is looked at once if it can move by itself, or failed: a run may show late, and a person may have it run again.
     Raises ReadError, InvalidInputError or EvidenceError; what is on record then stays as it is.
     """
     with flywheel.evidence.claim(claim_of(output, build)):
-        seen = dispatches(flywheel, output, build)
-        if not seen or not seen[-1].state.is_open:
-            return seen[-1] if seen else None
-        return note(flywheel, _next(flywheel, seen))
+        found = dispatches(flywheel, output, build)
+        name = request or (found[-1].id if found else "")
+        seen = [each for each in found if each.id == name]
+        if not seen:
+            return None
+        last = seen[-1]
+        if not (last.state.is_open or last.state is DispatchState.FAILED):
+            return last
+        now = _next(flywheel, seen)
+        return last if now == last else note(flywheel, now)
 
 
 def look_again(flywheel: Flywheel, output: str, build: BuildKey) -> Dispatch | None:
@@ -38,10 +55,13 @@ def look_again(flywheel: Flywheel, output: str, build: BuildKey) -> Dispatch | N
         if not seen or seen[-1].state not in {DispatchState.RELEASED, DispatchState.YANKED}:
             return seen[-1] if seen else None
         last = seen[-1]
-        found = workflow_of(flywheel, last.surface).released(_release(flywheel, last))
-        if found is None:
-            return note(flywheel, _at(flywheel, last, DispatchState.YANKED, "The surface shows no such release now."))
-        return note(flywheel, _standing(flywheel, last, found))
+        found = workflow_of(flywheel, last.surface).released(_exactly(_release(flywheel, last), last.release))
+        if found is not None:
+            return note(flywheel, _standing(flywheel, last, found))
+        if last.state is DispatchState.YANKED:
+            return last
+        missing = _missed(flywheel, last, "The surface does not show the release now.", DispatchState.YANKED)
+        return last if missing == last else note(flywheel, missing)
 
 
 def claim_of(output: str, build: BuildKey) -> str:
@@ -57,73 +77,85 @@ def workflow_of(flywheel: Flywheel, surface: str) -> PublishingWorkflow:
 
 
 def _next(flywheel: Flywheel, seen: list[Dispatch]) -> Dispatch:
-    last = seen[-1]
+    """``seen``: all of one request, oldest first. Its last when there is nothing new."""
+    last, has_failed = seen[-1], seen[-1].state is DispatchState.FAILED
     workflow, release = workflow_of(flywheel, last.surface), _release(flywheel, last)
     if last.state is DispatchState.AWAITS_RELEASE:
-        return _awaited(flywheel, workflow, release, seen)
-    if last.run is None:
-        found = workflow.find(release, last.id, _since(seen, DispatchState.REQUESTED))
-        if found is not None:
-            return _ran(flywheel, workflow, release, seen, found)
-        if not _waited(flywheel, seen, DispatchState.REQUESTED):
-            return last
-        return _at(flywheel, last, DispatchState.FAILED, "The forge shows no run for this request.")
+        return _awaited(flywheel, workflow, release, last)
     try:
-        run = workflow.look(release, last.run.id)
+        run = workflow.look(release, last.run.id) if last.run else workflow.find(release, last.id, seen[0].at)
     except AbsentError as error:
+        if has_failed:
+            return last
         return _at(flywheel, last, DispatchState.FAILED, f"The run is gone from the forge: {error}")
-    return _ran(flywheel, workflow, release, seen, run)
+    if has_failed and run == last.run:
+        return _shown(flywheel, workflow, release, last)[0] or last
+    if run is None:
+        return _missed(flywheel, last, "The forge shows no run for this request.", DispatchState.FAILED)
+    return _ran(flywheel, workflow, release, last.model_copy(update={"run": run}))
 
 
-def _ran(
-    flywheel: Flywheel, workflow: PublishingWorkflow, release: Release, seen: list[Dispatch], run: WorkflowRun
-) -> Dispatch:
-    last = seen[-1].model_copy(update={"run": run})
-    if run.ending is None:
+def _ran(flywheel: Flywheel, workflow: PublishingWorkflow, release: Release, last: Dispatch) -> Dispatch:
+    run: WorkflowRun | None = last.run
+    if run is None or run.ending is None:
         return _at(flywheel, last, DispatchState.RUNNING)
-    if run.ending is not Ending.PASSED:
-        return _at(flywheel, last, DispatchState.FAILED, f"The run ended: {run.conclusion or run.ending.value}.")
-    return _awaited(flywheel, workflow, release, [*seen, last])
+    if run.ending is Ending.PASSED:
+        return _awaited(flywheel, workflow, release, last)
+    # A run fails also where the version is there already: by whoever, it may be what was approved.
+    failed = _at(flywheel, last, DispatchState.FAILED, f"The run ended: {run.conclusion or run.ending.value}.")
+    return _shown(flywheel, workflow, release, last)[0] or failed
 
 
-def _awaited(flywheel: Flywheel, workflow: PublishingWorkflow, release: Release, seen: list[Dispatch]) -> Dispatch:
-    """What is released must be what was approved; what cannot be read yet may still come."""
-    last, missing = seen[-1], "The release does not show yet."
-    found = workflow.released(release)
-    if found is not None:
+def _awaited(flywheel: Flywheel, workflow: PublishingWorkflow, release: Release, last: Dispatch) -> Dispatch:
+    shown, missing = _shown(flywheel, workflow, release, last)
+    if shown is not None:
+        return shown
+    if last.state is not DispatchState.AWAITS_RELEASE:
+        return _at(flywheel, last, DispatchState.AWAITS_RELEASE, missing)
+    return _missed(flywheel, last, missing, DispatchState.FAILED)
+
+
+def _shown(
+    flywheel: Flywheel, workflow: PublishingWorkflow, release: Release, last: Dispatch
+) -> tuple[Dispatch | None, str]:
+    """What is released must be what was approved; None, and what is missing, while it cannot be told and may come."""
+    try:
+        found = workflow.released(release)
+        if found is None:
+            return None, "The release does not show yet."
         standing = _standing(flywheel, last, found)
-        if standing.state is DispatchState.YANKED and not _was_released(seen):
-            missing = "It shows, and the surface does not list it yet, or it was yanked at once."
-            return _late(flywheel, seen, missing)
+        if standing.state is DispatchState.YANKED:
+            return None, "It shows, and the surface does not list it yet, or it was yanked at once."
         if standing.state is not DispatchState.RELEASED:
-            return standing
+            return standing, ""
         readings = workflow.read_back(release, silent)
-        problems = [(each, problem) for each in readings if (problem := problem_of(each))]
-        if readings and not problems:
-            return standing
-        missing = "It shows, and nothing of it could be read back."
-        for each, problem in problems:
+    except InvalidInputError as error:  # an answer that nobody understands shows nothing
+        return None, str(error)
+    missing = "" if readings else "It shows, and nothing of it could be read back."
+    for each in readings:
+        if problem := problem_of(each):
             missing = f"{each.member}: {problem}."
             if each.state is ReadState.READ:
-                return _at(flywheel, standing, DispatchState.WRONG_RELEASE, missing)
-    return _late(flywheel, seen, missing)
+                return _at(flywheel, standing, DispatchState.WRONG_RELEASE, missing), ""
+    return (None, missing) if missing else (standing, "")
 
 
-def _late(flywheel: Flywheel, seen: list[Dispatch], missing: str) -> Dispatch:
-    """What is missing still may come, for an hour."""
-    if _waited(flywheel, seen, DispatchState.AWAITS_RELEASE):
-        return _at(flywheel, seen[-1], DispatchState.FAILED, f"An hour after the run: {missing}")
-    return _at(flywheel, seen[-1], DispatchState.AWAITS_RELEASE, missing)
-
-
-def _was_released(seen: list[Dispatch]) -> bool:
-    return any(each.state in {DispatchState.RELEASED, DispatchState.YANKED} for each in seen)
+def _missed(flywheel: Flywheel, last: Dispatch, missing: str, ends: DispatchState) -> Dispatch:
+    """What is missing may still come: each look in vain is counted, a while after the one before."""
+    if flywheel.clock() - last.at < BETWEEN or last.state is ends:
+        return last
+    vain = last.vain + 1
+    state = ends if vain >= LOOKS else last.state
+    return _at(flywheel, last, state, f"{missing} It was looked for {vain} times.").model_copy(update={"vain": vain})
 
 
 def _standing(flywheel: Flywheel, last: Dispatch, found: FlakeVersion) -> Dispatch:
-    last = last.model_copy(update={"release": found})
-    if found.revision != last.flake.revision:
-        says = f"{found.version} is of revision {found.revision}, and {last.flake.revision} was approved."
+    last, flake = last.model_copy(update={"release": found}), last.flake
+    if found.revision != flake.revision:
+        says = f"{found.version} is of revision {found.revision}, and {flake.revision} was approved."
+        return _at(flywheel, last, DispatchState.WRONG_RELEASE, says)
+    if flake.version not in {None, found.version}:
+        says = f"It was released as {found.version}, and {flake.version} was approved."
         return _at(flywheel, last, DispatchState.WRONG_RELEASE, says)
     if found.yanked:
         return _at(flywheel, last, DispatchState.YANKED, f"{found.version} was yanked.")
@@ -131,18 +163,15 @@ def _standing(flywheel: Flywheel, last: Dispatch, found: FlakeVersion) -> Dispat
 
 
 def _at(flywheel: Flywheel, last: Dispatch, state: DispatchState, detail: str = "") -> Dispatch:
-    changes: dict[str, Any] = {"state": state, "at": flywheel.clock(), "detail": printable(detail, 500)}
+    changes: dict[str, Any] = {"state": state, "at": flywheel.clock(), "vain": 0, "detail": printable(detail, 500)}
     return last.model_copy(update=changes)
 
 
-def _since(seen: list[Dispatch], state: DispatchState) -> datetime:
-    """When the newest request was first seen in a state."""
-    return next((each.at for each in seen if each.id == seen[-1].id and each.state is state), seen[-1].at)
-
-
-def _waited(flywheel: Flywheel, seen: list[Dispatch], state: DispatchState) -> bool:
-    was_seen = any(each.id == seen[-1].id and each.state is state for each in seen)
-    return was_seen and flywheel.clock() - _since(seen, state) >= WAIT
+def _exactly(release: Release, released: FlakeVersion | None) -> Release:
+    """The release under the version that it got: a rolling one that is yanked is told of under that alone."""
+    if release.flake is None or released is None:
+        return release
+    return release.model_copy(update={"flake": release.flake.model_copy(update={"version": released.version})})
 
 
 def _release(flywheel: Flywheel, last: Dispatch) -> Release:

@@ -14,15 +14,14 @@ from flywheel_assets.domain.errors import (
     SurfaceNotImplementedError,
     UsageError,
 )
-from flywheel_assets.domain.names import version_of_tag
-from flywheel_assets.domain.publications import FlakeRelease, Plan, Proof, Release
+from flywheel_assets.domain.publications import Plan, Proof, Release
 from flywheel_assets.gate.evaluate import Approved
 from flywheel_assets.ports import Progress, PublicationSurface
 from flywheel_assets.promotion.approving import approved_now, demand_still_approved
-from flywheel_assets.promotion.dispatching import Turn, publish_by_workflow
+from flywheel_assets.promotion.dispatching import Turn, plan_by_workflow, publish_by_workflow
 from flywheel_assets.promotion.failures import Cause, note_failure
+from flywheel_assets.promotion.flakes import flake_release
 from flywheel_assets.promotion.flywheel import Flywheel, silent
-from flywheel_assets.promotion.following import workflow_of
 from flywheel_assets.promotion.judging import judge, read_again
 from flywheel_assets.promotion.observing import observe
 from flywheel_assets.promotion.proving import demand_proofs, proofs_of
@@ -83,7 +82,7 @@ def plan_promotion(flywheel: Flywheel, output: str, build: BuildKey) -> Plan:
     target = _target(flywheel, output)
     release = release_of(approved, target)
     if target.way is Way.TRIGGERS:
-        return workflow_of(flywheel, target.surface).plan(release)
+        return plan_by_workflow(flywheel, target, release)
     return _surface(flywheel, output).plan(release)
 
 
@@ -97,23 +96,7 @@ def release_of(approved: Approved, target: PublicationTarget) -> Release:
         repository=target.repository,
         tags=tuple(tag.replace("{revision}", revision) for tag in target.tags) + target.moving_tags,
         moving=target.moving_tags,
-        flake=_flake_release(approved, target),
-    )
-
-
-def _flake_release(approved: Approved, target: PublicationTarget) -> FlakeRelease | None:
-    """How a workflow is to release it; the gate has seen to it that the receipt names what this needs."""
-    run, flake = approved.attested.receipt.run, target.flake
-    if flake is None:
-        return None
-    return FlakeRelease(
-        name=flake.name,
-        version=version_of_tag(run.source.ref) if flake.versions == "tag" else None,
-        revision=run.source.revision,
-        attribute=run.definition or "",
-        repository=run.source.repository,
-        workflow=flake.workflow,
-        ref=flake.ref,
+        flake=flake_release(approved.attested.receipt.run, target),
     )
 
 

@@ -13,12 +13,13 @@ from flywheel_assets.gate.case import person
 from flywheel_assets.ports import LogEntry
 from flywheel_assets.promotion.dispatches import last_dispatch, on_their_way
 from flywheel_assets.promotion.failures import Cause, goes_first, last_failure
+from flywheel_assets.promotion.flakes import asked_of_another
 from flywheel_assets.promotion.flywheel import Flywheel
 from flywheel_assets.promotion.intake import closed, dead_letters, output_log, waiting_for_catalogue
 from flywheel_assets.promotion.judging import is_settled
 from flywheel_assets.promotion.ledger import builds_of, last_verdict, publications, withdrawals
 from flywheel_assets.promotion.reading import one_reading
-from flywheel_assets.promotion.waiting import said_of
+from flywheel_assets.promotion.waiting import against, said_of
 
 SCHEMA_VERSION = 1
 
@@ -100,6 +101,8 @@ def row(flywheel: Flywheel, name: str, build: BuildKey, published: Publication |
             reason, message, remedy, actor = said_of(flywheel, last)
         elif not published and target:
             reason, message, remedy, actor = _why_not_published(flywheel, name, build, target, last)
+    elif last and (stop := against(last))[0]:
+        message, remedy = f"{message}; {stop[0]}", f"{stop[1]} {remedy}".strip()
     return Row(
         output=name,
         build=str(build),
@@ -140,7 +143,8 @@ def _why_not_published(
     if on_its_way:
         message = f"every rule holds; {on_its_way} is on its way, and its workflow is asked for one build at a time"
         return "another-build-goes-first", message, f"See `flywheel why-not {name} {on_its_way}`.", owner
-    return "every-rule-holds", "every rule holds", "", ""
+    asked = asked_of_another(flywheel, name, build)
+    return said_of(flywheel, asked) if asked else ("every-rule-holds", "every rule holds", "", "")
 
 
 def _state(output: Output, verdict: Verdict) -> State:

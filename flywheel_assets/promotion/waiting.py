@@ -28,7 +28,7 @@ _SAYS = {
     DispatchState.AWAITS_RELEASE: "its workflow succeeded, and the release does not read back yet",
     DispatchState.WRONG_RELEASE: "what was released is not what was approved",
     DispatchState.RELEASED: "its release has the approved revision and store path, and is still to be read back whole",
-    DispatchState.YANKED: "its release was yanked",
+    DispatchState.YANKED: "its release was yanked, or is not shown any more",
 }
 
 
@@ -45,8 +45,25 @@ def said_of(flywheel: Flywheel, last: Dispatch) -> Said:
     """How far it has come, since when, by which run; what would change that, and who acts."""
     run = f"; run {last.run.url}" if last.run else ""
     detail = f": {last.detail.removesuffix('.')}" if last.detail else ""
-    message = f"every rule holds; since {last.at:%Y-%m-%d %H:%M} UTC {_SAYS[last.state]}{detail}{run}"
+    says = _SAYS[last.state]
+    if last.state is DispatchState.AWAITS_RELEASE and last.run is None:
+        says = "a release that was there before its workflow was asked for is still to be read back"
+    message = f"every rule holds; since {last.at:%Y-%m-%d %H:%M} UTC {says}{detail}{run}"
     return Said(REASONS[last.state], message, *_who_acts(flywheel, last))
+
+
+def against(last: Dispatch) -> tuple[str, str]:
+    """Of a build that the gate lets out no more: what its workflow is about all the same, and how to stop that.
+
+    Empty when there is nothing to stop. Who releases it is none of ours: no verdict of here ends a run there.
+    """
+    where = last.run.url if last.run else f"{last.flake.repository}: it is called after {last.id}"
+    release = f"{last.flake.name} {last.release.version if last.release else last.flake.version or last.flake.revision}"
+    if last.state.is_open:
+        return f"its workflow was asked for, and may release it all the same ({where})", f"Cancel the run, {where}."
+    if last.state is DispatchState.RELEASED:
+        return f"its workflow has released it ({release})", f"Yank {release}."
+    return "", ""
 
 
 def _who_acts(flywheel: Flywheel, last: Dispatch) -> tuple[str, str]:

@@ -2,7 +2,8 @@
 
 It keeps what it was told in a folder, and nothing in memory that a kill could lose. A run is queued, and moves on when
 it is looked at: in progress, then completed, with its release. It checks no token, no signature and no source: what it
-releases is what the dispatch named. Shapes: GitHub REST API 2022-11-28, and the requests of FlakeHub's ``fh``.
+releases is what the dispatch named, as a flake of ``stand-in.invalid``: no reference to it passes for one to FlakeHub.
+Shapes: GitHub REST API 2022-11-28, and the requests of FlakeHub's ``fh``.
 
 ``python -m flywheel_assets.sample.flakehub_stand_in FOLDER PORT`` serves it until it is ended.
 """
@@ -21,6 +22,7 @@ from flywheel_assets.sample.stand_in_server import Json, Reply, server
 from flywheel_assets.sample.stand_in_shelf import Shelf
 
 FIRST_RUN = 9_000_001
+ORGANISATION = "stand-in.invalid"  # no account can have the name, and no host
 STEPS = ("queued", "in_progress", "completed")
 
 
@@ -170,7 +172,7 @@ class StandIn:
         if self._shelf.strikes("fail"):
             run["conclusion"] = "failure"
             return
-        inputs, flake = run["inputs"], run["repository"]
+        inputs, flake = run["inputs"], f"{ORGANISATION}/{run['repository'].partition('/')[2]}"
         revision, path, version = inputs["revision"], inputs["store_path"], inputs["version"]
         if version == "rolling":
             version = f"0.1.{len(state['releases'].get(flake, {})) + 1}+rev-{revision}"
@@ -181,7 +183,9 @@ class StandIn:
         if self._shelf.strikes("wrong-store-path"):
             path = path[:11] + "0" * 32 + path[43:]
         outputs = {} if self._shelf.strikes("without-outputs") else {inputs["attribute"]: path}
-        # A version that is there already stays as it is: the upload's 409 is no failure to FlakeHub's own action.
+        if version in state["releases"].get(flake, {}):
+            run["conclusion"] = "failure"  # the upload's 409, by the workflow's `error-on-conflict`
+            return
         _add_release(state, flake, self._release(version, revision, outputs))
         run["conclusion"] = "success"
 
@@ -252,8 +256,8 @@ def _run(run: Json) -> dict[str, Json]:
         "head_branch": run["ref"],
         "created_at": run["created"],
         "updated_at": run["created"],
-        "url": f"https://api.github.com/repos/{place}",
-        "html_url": f"https://github.com/{place}",
+        "url": f"https://{ORGANISATION}/repos/{place}",
+        "html_url": f"https://{ORGANISATION}/{place}",
     }
 
 

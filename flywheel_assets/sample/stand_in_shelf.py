@@ -27,7 +27,7 @@ FAULTS = frozenset(
         "wrong-revision",  # the release is of another revision
         "wrong-store-path",
         "without-outputs",
-        "conflict",  # somebody releases the version first; the upload's 409 ends the run with success
+        "conflict",  # somebody releases the version first; the upload's 409 ends the run with a failure
     }
 )
 

@@ -36,7 +36,7 @@ S3_CREDENTIALS = (
     "AWS_CONTAINER_CREDENTIALS_FULL_URI",
 )
 FLAKEHUB = "https://api.flakehub.com"
-STAND_IN = "http://stand-in.invalid"  # in the sample's catalogue
+STAND_IN = "https://stand-in.invalid"  # in the sample's catalogue
 PACKAGE = Path(str(files("flywheel_assets")))
 SAMPLE = PACKAGE / "sample"
 # The platform's catalogue is the one YAML file of its folder; no code names it.
@@ -45,10 +45,14 @@ SAMPLE_CATALOGUE = (*sorted((PACKAGE / "catalog").glob("*.yaml")), SAMPLE / "ove
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Where this installation keeps its state, and which catalogue files it runs on."""
+    """Where this installation keeps its state, and which catalogue files it runs on.
+
+    ``stand_in`` is where the sample's stand-in is served, unless ``stand_in_url`` says it.
+    """
 
     home: Path
     catalogues: tuple[Path, ...]
+    stand_in: str | None = None
 
     @property
     def on_sample(self) -> bool:
@@ -97,7 +101,7 @@ def open_flywheel(chosen: Settings) -> Flywheel:
         release_signer=key_file(keys / "release.pem"),
         clock=lambda: datetime.now(UTC),
         runs=open_sources(home, catalogue),
-        workflows=open_workflows(home, _at_stand_in(home, catalogue) if chosen.on_sample else catalogue),
+        workflows=open_workflows(home, _at_stand_in(chosen, catalogue) if chosen.on_sample else catalogue),
         rebuilder=open_rebuilder(keys, catalogue, caches),
     )
 
@@ -119,13 +123,13 @@ def stand_in_url(home: Path) -> Path:
     return home / "sample" / "flakehub" / "url"
 
 
-def _at_stand_in(home: Path, catalogue: Catalogue) -> Catalogue:
+def _at_stand_in(chosen: Settings, catalogue: Catalogue) -> Catalogue:
     """The sample's catalogue with the stand-in's address of now. Its own stays the same, and so do all verdicts.
 
     While none runs it keeps a name that no resolver knows: then nothing can be asked, which is what a reader is told.
     """
     try:
-        url = stand_in_url(home).read_text("ascii").strip()
+        url = chosen.stand_in or stand_in_url(chosen.home).read_text("ascii").strip()
     except OSError:
         return catalogue
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from flywheel_assets.adapters.bazel.cache import BazelCache
 from flywheel_assets.adapters.bazel.entries import DiskEntries, HttpEntries
-from flywheel_assets.adapters.flakehub.workflow import FlakehubWorkflow
+from flywheel_assets.adapters.flakehub.workflow import ATTEMPTS, TIMEOUTS, FlakehubWorkflow
 from flywheel_assets.adapters.forges.asking import Asking
 from flywheel_assets.adapters.forges.dispatching import GithubWorkflows
 from flywheel_assets.adapters.forges.github import HEADERS
@@ -103,9 +103,10 @@ def _surfaces_of(output: Output) -> tuple[str, ...]:
 
 
 def _workflow(home: Path, name: str, surface: DurableSurface, forge: PublishingForge) -> PublishingWorkflow:
-    asking = Asking(HttpClient(forge.url, credentials(home, forge.credential, name), forge.hosts), HEADERS)
+    shown = credentials(home, forge.credential, name)
+    asking = Asking(HttpClient(forge.url, shown, forge.hosts, timeouts=TIMEOUTS), HEADERS, attempts=ATTEMPTS)
     reading = ANONYMOUS if surface.visibility is Visibility.PUBLIC else credentials(home, surface.read_credential, name)
-    return FlakehubWorkflow(GithubWorkflows(asking), HttpClient(surface.url, reading, surface.hosts))
+    return FlakehubWorkflow(GithubWorkflows(asking), HttpClient(surface.url, reading, surface.hosts, timeouts=TIMEOUTS))
 
 
 def _cache(home: Path, name: str, surface: MutableSurface) -> SourceCache:

@@ -214,11 +214,11 @@ REFUSED: dict[str, tuple[int, str]] = {
     ),
     "surface-named-durable": (
         5,
-        "surfaces.durable.url String should match pattern '^(file:[^\\s]+|https?://[^\\s/?#@]+(/[^\\s?#@]*)?|s3://[a-z0-9.-]+(/[^\\s?#]*)?|flakehub:[^\\s]*)$'.",
+        "surfaces.durable.url String should match pattern '^(file:[^\\s]+|https?://[^\\s/?#@]+(/[^\\s?#@]*)?|s3://[a-z0-9.-]+(/[^\\s?#]*)?)$'.",
     ),
     "surface-over-ftp": (
         5,
-        "surfaces.mine.url String should match pattern '^(file:[^\\s]+|https?://[^\\s/?#@]+(/[^\\s?#@]*)?|s3://[a-z0-9.-]+(/[^\\s?#]*)?|flakehub:[^\\s]*)$'.",
+        "surfaces.mine.url String should match pattern '^(file:[^\\s]+|https?://[^\\s/?#@]+(/[^\\s?#@]*)?|s3://[a-z0-9.-]+(/[^\\s?#]*)?)$'.",
     ),
     "surface-that-forgets": (8, "surfaces.mine.retention Input should be 'never'."),
     "surface-with-unknown-owner": (6, "surfaces.mine.owner names the owner 'nobody', who is not in owners."),

@@ -161,3 +161,44 @@ def test_a_surface_that_an_overlay_points_elsewhere_does_not_take_its_credential
     assert load_catalogue([BASE, overlay]).durable("ghcr").credential == Credential(bearer="env:T")
     overlay.write_text("surfaces: {ghcr: {visibility: public}}")
     assert load_catalogue([BASE, overlay]).durable("ghcr") == before
+
+
+FORGE = "url: 'https://api.github.com', credential: {bearer: 'env:T'}, hosts: [a.example]"
+
+
+@pytest.mark.parametrize(
+    "moved",
+    [
+        "surfaces: {flakehub: {forge: {url: 'https://forge.example'}}}",
+        "surfaces: {flakehub: {url: 'https://hub.example'}}",
+        "surfaces: {flakehub: {url: 'https://hub.example', forge: {url: 'https://forge.example'}}}",
+        "surfaces: {flakehub: {url: 'https://hub.example', forge: {hosts: [b.example]}}}",
+    ],
+    ids=["the forge", "the surface", "both", "the surface, and the forge keeps its url"],
+)
+def test_a_forge_that_is_pointed_elsewhere_is_not_shown_the_token_of_the_old_one(moved: str, tmp_path: Path) -> None:
+    base, overlay = tmp_path / "base.yaml", tmp_path / "overlay.yaml"
+    base.write_text(f"surfaces: {{flakehub: {{forge: {{{FORGE}}}}}}}")
+    before = load_catalogue([BASE, base]).durable("flakehub").forge
+    assert before is not None
+    assert before.hosts == ("a.example",)
+    overlay.write_text(moved)
+    with pytest.raises(CatalogError, match=r"surfaces\.flakehub\.forge\.credential is required and missing"):
+        load_catalogue([BASE, base, overlay])
+    overlay.write_text(moved.replace("forge: {", "forge: {credential: {bearer: 'env:NEW'}, "))
+    if "forge" in moved:
+        after = load_catalogue([BASE, base, overlay]).durable("flakehub").forge
+        assert after is not None
+        assert after.credential == Credential(bearer="env:NEW")
+        assert "a.example" not in after.hosts
+
+
+def test_a_source_that_is_pointed_elsewhere_does_not_take_its_credential_along(tmp_path: Path) -> None:
+    base, overlay = tmp_path / "base.yaml", tmp_path / "overlay.yaml"
+    repository = "https://github.com/tinyland-inc/GloriousFlywheel"
+    text = f"kind: github, url: 'https://api.github.com', repositories: ['{repository}'], hosts: [a.example]"
+    for shown in ("credential: {bearer: 'env:T'}", "app: {id: 1, installation: 2, private_key: 'env:K'}"):
+        base.write_text(f"sources: {{forge: {{{text}, {shown}}}}}")
+        overlay.write_text("sources: {forge: {url: 'https://forge.example'}}")
+        moved = load_catalogue([BASE, base, overlay]).sources["forge"]
+        assert (moved.credential, moved.app, moved.hosts) == (None, None, ())

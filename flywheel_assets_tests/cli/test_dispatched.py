@@ -62,7 +62,7 @@ def test_each_step_says_what_is_waited_for_and_nothing_of_publication(flake: Fla
         told = [*map(str, row.values()), promoted, why, report]
         assert [text for text in told if "published" in text.lower()] == []
     done = flake.says("promote", *BUILD)
-    assert done.startswith("Published flakehub:tinyland-inc/harbor-tools/0.1.1+rev-")
+    assert done.startswith("Published flakehub:stand-in.invalid/harbor-tools/0.1.1+rev-")
     assert flake.row()["state"] == "published"
     assert len(flake.stand_in.runs()) == 1
 
@@ -94,10 +94,26 @@ def test_a_run_that_was_cancelled_is_told_and_the_next_promotion_asks_for_anothe
     assert len(flake.stand_in.runs()) == 2
 
 
-def test_without_a_stand_in_a_promotion_ends_in_one_sentence(flake: Flake) -> None:
-    stand_in_url(flake.home).unlink()
-    code, _, said = call(flake.home, "promote", *BUILD)
-    assert code == 1
-    assert said.startswith("flywheel: ")
-    assert len(said.splitlines()) == 1
-    assert flake.row()["reason"] == "publication-failed"
+def test_without_a_stand_in_that_runs_each_command_starts_its_own(flake: Flake) -> None:
+    stand_in_url(flake.home).write_text("http://127.0.0.1:1")  # as a killed `flywheel run` leaves it
+    planned = flake.says("promote", *BUILD, "--dry-run")
+    assert "flakehub:stand-in.invalid/harbor-tools/" in planned
+    for _ in range(2):
+        assert flake.says("promote", *BUILD).startswith("Under way")
+    reference = flake.says("promote", *BUILD).split()[1]
+    assert reference.startswith("flakehub:stand-in.invalid/harbor-tools/0.1.1+rev-")
+    assert stand_in_url(flake.home).read_text() == "http://127.0.0.1:1"
+    cache = f"file://{flake.home / 'surfaces/durable-nix'}"
+    key = str(flake.home / "keys/release.pub")
+    assert flake.says("verify", reference, "--cache", cache, "--key", key).startswith(f"Verified {reference}")
+    assert flake.says("promote", *BUILD).startswith(f"Published {reference}")
+    assert len(flake.stand_in.runs()) == 1
+
+
+def test_a_release_of_the_sample_is_not_looked_for_on_flakehub_itself(flake: Flake, tmp_path: Path) -> None:
+    reference = f"flakehub:stand-in.invalid/harbor-tools/0.1.1+rev-{'a' * 40}#packages.x86_64-linux.depth-charts"
+    options = ("--cache", "file:///nowhere", "--key", str(flake.home / "keys/release.pub"))
+    code, _, said = call(tmp_path / "elsewhere", "verify", reference, *options)
+    assert code == 2
+    assert "the sample's stand-in for FlakeHub, which has released nothing in" in said
+    assert "Run `flywheel run` on the sample first" in said

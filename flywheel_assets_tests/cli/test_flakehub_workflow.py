@@ -50,6 +50,11 @@ def test_it_may_read_the_source_and_only_the_job_that_publishes_may_show_who_it_
     assert "secrets." not in TEXT
 
 
+def test_two_runs_for_one_version_wait_for_one_another() -> None:
+    named = "flakehub-${{ inputs.version == 'rolling' && inputs.revision || inputs.version }}"
+    assert WORKFLOW["concurrency"] == {"group": named, "cancel-in-progress": False}
+
+
 def test_nothing_is_published_before_it_was_verified() -> None:
     assert JOBS["publish"]["needs"] == "verify"
     assert "if" not in JOBS["publish"]
@@ -107,6 +112,7 @@ def test_exactly_what_was_verified_is_pushed() -> None:
 
 def test_every_expression_is_one_of_those_that_are_looked_at_here() -> None:
     known = {*(f"inputs.{name}" for name in INPUTS), "env.FLAKE", "inputs.version == 'rolling'"}
+    known.add("inputs.version == 'rolling' && inputs.revision || inputs.version")
     known.add("inputs.version != 'rolling' && format('v{0}', inputs.version) || ''")
     assert set(EXPRESSION.findall(TEXT)) == known
 

@@ -24,6 +24,7 @@ from flywheel_assets.ports import PublishingWorkflow
 from flywheel_assets_tests.fakes import NOW, FakeWorkflow
 from flywheel_assets_tests.flakes import (
     FLAKE,
+    REPOSITORY,
     REQUEST,
     REVISION,
     SUMMARY,
@@ -167,7 +168,7 @@ def test_a_request_is_taken_once_and_its_run_goes_on(bench: Bench) -> None:
     run = bench.workflow.dispatch(RELEASE, REQUEST, SUMMARY)
     assert bench.requests() == [REQUEST]
     assert (run.ending, run.conclusion) == (None, "")
-    assert run.url.endswith(f"/{FLAKE}/actions/runs/{run.id}")
+    assert run.url.endswith(f"/{REPOSITORY}/actions/runs/{run.id}")
     assert bench.workflow.look(RELEASE, run.id).ending is None
     assert bench.workflow.released(RELEASE) is None
 

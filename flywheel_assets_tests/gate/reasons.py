@@ -522,7 +522,8 @@ OF_ROWS: dict[str, Reason] = {
         "",
         PASSED,
         "Its publishing workflow was asked for, and the forge does not show the run yet, or gave no clear answer.",
-        "It is looked for at every tick and never asked for twice; after an hour it counts as failed.",
+        "It is looked for at every tick and never asked for twice; after six looks in vain, ten minutes apart, it "
+        "counts as failed.",
         "nobody, for an hour",
     ),
     "workflow-refused": Reason(
@@ -545,15 +546,17 @@ OF_ROWS: dict[str, Reason] = {
     "workflow-failed": Reason(
         "",
         PASSED,
-        "The run ended without success, or was never seen, or left no release within an hour.",
-        "Mend what the run says; then `flywheel promote`, or materializing it in the UI, asks for another run.",
+        "The run ended without success, or was never seen, or left no release within an hour; maybe on behalf of "
+        "another build of the same revision.",
+        "Mend what the run says; then have that run run again, or `flywheel promote`, or materializing it in the UI, "
+        "asks for another.",
         OUTPUT,
     ),
     "release-awaited": Reason(
         "",
         PASSED,
-        "The run succeeded, and the release does not read back yet.",
-        "It is looked for at every tick; after an hour it counts as failed.",
+        "The run succeeded, or the release was there before; it does not read back yet.",
+        "It is looked for at every tick; after six looks in vain, ten minutes apart, it counts as failed.",
         "nobody, for an hour",
     ),
     "released-otherwise": Reason(
@@ -573,7 +576,7 @@ OF_ROWS: dict[str, Reason] = {
     "release-yanked": Reason(
         "",
         PASSED,
-        "The release was yanked, or the surface shows it no more.",
+        "The release was yanked, or six looks within an hour or more did not show it.",
         "Release under another version, unless it was meant.",
         OUTPUT,
     ),

@@ -11,6 +11,7 @@ import pytest
 from flywheel_assets.catalog.models import Output
 from flywheel_assets.definitions import build_definitions
 from flywheel_assets.domain.builds import BuildKey
+from flywheel_assets.domain.digests import GitRevision
 from flywheel_assets.domain.dispatches import DispatchState
 from flywheel_assets.domain.errors import AmbiguousError, RateLimitedError
 from flywheel_assets.domain.platform_runs import Ending
@@ -74,6 +75,9 @@ def test_the_sensor_asks_for_no_build_while_another_is_on_its_way(flake: Bench) 
         note(fresh.flywheel, other)
         assert requests(fresh.ask()) == []
         note(fresh.flywheel, other.model_copy(update={"state": DispatchState.FAILED}))
+        assert requests(fresh.ask()) == [], "nor is the very same release asked for twice without a person"
+        older = mine.flake.model_copy(update={"revision": GitRevision("e" * 40)})
+        note(fresh.flywheel, other.model_copy(update={"state": DispatchState.FAILED, "flake": older}))
         assert len(requests(fresh.ask())) == 1
 
 

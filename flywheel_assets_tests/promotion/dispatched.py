@@ -4,17 +4,27 @@ from dataclasses import dataclass
 from typing import Any
 
 from flywheel_assets.catalog.models import Catalogue
+from flywheel_assets.domain.builds import BuildKey
 from flywheel_assets.domain.dispatches import Dispatch, DispatchState
 from flywheel_assets.promotion.dispatches import DISPATCH, dispatches
 from flywheel_assets.promotion.flywheel import Flywheel
-from flywheel_assets.promotion.following import follow
+from flywheel_assets.promotion.following import LOOKS, follow
 from flywheel_assets.promotion.intake import take_in
+from flywheel_assets.promotion.judging import judge
 from flywheel_assets.promotion.ledger import PUBLICATION
 from flywheel_assets.promotion.publishing import promote
 from flywheel_assets.promotion.recording import Promoted
 from flywheel_assets.promotion.report import Row, report
 from flywheel_assets_tests.fakes import FakeSurface, FakeWorkflow
-from flywheel_assets_tests.promotion.installation import CHARTS, Memory, in_memory, sample_catalogue
+from flywheel_assets_tests.promotion.installation import (
+    CHARTS,
+    Memory,
+    a_signer,
+    in_memory,
+    resigned,
+    sample_catalogue,
+    trusting,
+)
 
 CHARTS_OUTPUT = "depth-charts"
 RECEIPT = "14402201401-depth-charts.json"
@@ -49,6 +59,13 @@ class Flake:
         found = follow(self.flywheel, CHARTS_OUTPUT, CHARTS)
         assert found is not None
         return found.state
+
+    def an_hour_in_vain(self) -> DispatchState:
+        """The sensor's looks of an hour, of those that count; the clock is moved."""
+        for _ in range(LOOKS):
+            self.memory.clock.move(minutes=10)
+            state = self.follow()
+        return state
 
     def to_the_end(self) -> Promoted:
         """All that sensor and runs do from here on."""
@@ -85,6 +102,24 @@ def a_flake(*, catalogue: Catalogue | None = None, **workflow: Any) -> Flake:
     memory = in_memory(RECEIPT, catalogue=catalogue)
     take_in(memory.flywheel)
     return Flake(memory, FakeWorkflow(**workflow))
+
+
+def with_twin(**workflow: Any) -> tuple[Flake, BuildKey]:
+    """The same, and another run that built the same of the same revision."""
+    signer, twin = a_signer("builder"), CHARTS.model_copy(update={"run": "14402201399"})
+    memory = in_memory(RECEIPT, catalogue=trusting("tinyland-nix", signer))
+
+    def of_twin(statement: dict[str, Any]) -> None:
+        predicate = statement["predicate"]
+        predicate["buildDefinition"]["internalParameters"]["run"]["id"] = twin.run
+        predicate["runDetails"]["metadata"]["invocationId"] = "https://ci.example/runs/14402201399"
+
+    document = memory.inbox.documents[RECEIPT]
+    memory.inbox.documents[RECEIPT] = resigned(document, signer, lambda statement: statement)
+    memory.inbox.documents["14402201399-depth-charts.json"] = resigned(document, signer, of_twin)
+    take_in(memory.flywheel)
+    judge(memory.flywheel, CHARTS_OUTPUT, twin)
+    return Flake(memory, FakeWorkflow(**workflow)), twin
 
 
 def with_target(**changes: Any) -> Catalogue:

@@ -122,12 +122,15 @@ def test_after_an_answer_that_leaves_it_open_the_run_is_found_and_never_asked_fo
 def test_a_request_that_leaves_no_trace_fails_after_an_hour_and_only_a_person_makes_another() -> None:
     flake = a_flake(loses=AMBIGUOUS, hides=True)
     flake.promote()
-    flake.memory.clock.move(minutes=59)
-    assert flake.follow() is DispatchState.REQUESTED
+    for _ in range(59):
+        flake.memory.clock.move(minutes=1)
+        assert flake.follow() is DispatchState.REQUESTED
     flake.promote(anew=True)
     assert len(flake.workflow.asked) == 1, "not even by hand, while it may still run"
-    flake.memory.clock.move(minutes=2)
+    flake.memory.clock.move(minutes=1)
     assert flake.follow() is DispatchState.FAILED
+    assert flake.states() == ["requested"] * 7 + ["failed"], "few of its many looks are on record"
+    flake.workflow.runs.clear()
     with pytest.raises(PublicationError, match=r"failed\. The forge shows no run for this request"):
         flake.promote(anew=False)
     assert len(flake.workflow.asked) == 1
@@ -204,8 +207,7 @@ def test_a_release_that_never_shows_fails_after_an_hour() -> None:
     flake.promote()
     flake.follow()
     assert flake.follow() is DispatchState.AWAITS_RELEASE
-    flake.memory.clock.move(minutes=61)
-    assert flake.follow() is DispatchState.FAILED
+    assert flake.an_hour_in_vain() is DispatchState.FAILED
     assert flake.row().reason == "workflow-failed"
 
 
@@ -225,11 +227,13 @@ def test_a_release_of_anything_else_is_never_put_on_record(wrong: dict[str, Any]
 
 def test_a_version_that_exists_with_another_revision_is_refused_before_anything_is_asked(flake: Flake) -> None:
     plan = plan_promotion(flake.flywheel, CHARTS_OUTPUT, CHARTS)
-    (version,) = plan.missing
+    assert plan.release.flake is not None
+    version = f"0.1.1+rev-{plan.release.flake.revision}"
     flake.workflow.releases[version] = FlakeVersion(version=version, revision=WRONG)
     with pytest.raises(NameTakenError, match="was approved"):
         flake.promote()
     assert flake.workflow.asked == []
+    assert (flake.carrier.steps, flake.carrier.attached) == (["plan"], {}), "nothing is signed and shown for it"
     assert flake.row().reason == "publication-failed"
     assert "NameTakenError" in flake.row().message
 
@@ -333,9 +337,10 @@ def test_another_build_of_the_output_waits_for_the_one_that_is_on_its_way(flake:
         fresh.promote()
     assert fresh.workflow.asked == []
     fresh.memory.clock.move(minutes=1)
-    note(fresh.flywheel, other.model_copy(update={"state": DispatchState.FAILED}))
-    fresh.promote()
-    assert len(fresh.workflow.asked) == 1, "what has failed holds up nothing"
+    of_another = other.flake.model_copy(update={"revision": WRONG})
+    note(fresh.flywheel, other.model_copy(update={"state": DispatchState.FAILED, "flake": of_another}))
+    fresh.promote(anew=False)
+    assert len(fresh.workflow.asked) == 1, "what has failed holds up no other release"
 
 
 def test_a_lost_claim_asks_for_nothing(flake: Flake) -> None:
@@ -402,8 +407,7 @@ def mend(flake: Flake) -> None:
         flake.to_the_end()
     except NeverEndsError:
         assert taken == 0, "only what the forge never took leaves no trace"
-        flake.memory.clock.move(hours=1)
-        assert flake.follow() is DispatchState.FAILED
+        assert flake.an_hour_in_vain() is DispatchState.FAILED
         flake.promote(anew=True)
         flake.to_the_end()
 

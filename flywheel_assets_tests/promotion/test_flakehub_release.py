@@ -116,6 +116,29 @@ def test_a_rolling_release_is_one_by_its_version_and_needs_a_summary_of_its_own(
     assert flakehub.verify(f"flakehub:{FLAKE}/{version}#{ATTRIBUTE}").bytes_read > 0
 
 
+@pytest.mark.parametrize("version", ["9.9.9+rev-{}", "1.5.0+rev-{}", "0.2.7+rev-{}", "0.1.7-rc+rev-{}"])
+def test_a_version_that_nobody_approved_is_not_rolling_because_it_ends_in_the_revision(
+    flakehub: FlakeHub, version: str
+) -> None:
+    flakehub.carry(None)  # what was approved: rolling, of this revision
+    version = version.format(flakehub.revision)
+    flakehub.releases[:] = [listed(version, flakehub.revision)]
+    flakehub.outputs[f"{version}#{ATTRIBUTE}"] = flakehub.store_path
+    with pytest.raises(SignatureError, match="carries no proofs at all"):
+        flakehub.verify(f"flakehub:{FLAKE}/{version}#{ATTRIBUTE}")
+    with pytest.raises(ReadBackError, match="a summary speaks of one version"):
+        flakehub.verify(f"flakehub:{FLAKE}/{version.partition('+')[0]}#{ATTRIBUTE}")
+
+
+def test_a_rolling_release_is_asked_for_by_its_whole_version(flakehub: FlakeHub) -> None:
+    flakehub.carry(None)
+    version = f"0.1.7+rev-{flakehub.revision}"
+    flakehub.releases[:] = [listed(version, flakehub.revision)]
+    flakehub.outputs[f"{version}#{ATTRIBUTE}"] = flakehub.store_path
+    with pytest.raises(ReadBackError, match=r"FlakeHub has 0\.1\.7\+rev-.* for 0\.1\.7, and"):
+        flakehub.verify(f"flakehub:{FLAKE}/0.1.7#{ATTRIBUTE}")
+
+
 def test_the_same_store_path_released_from_another_revision_was_not_approved_by_that(flakehub: FlakeHub) -> None:
     flakehub.releases[:] = [listed("1.4.0", OTHER)]
     with pytest.raises(SignatureError, match="carries no proofs at all"):

@@ -171,11 +171,40 @@ def test_another_verifier_and_another_policy_are_refused(runner: Runner) -> None
     assert "another policy" in runner.refusal(vsa, POLICY="https://example.org/other")
 
 
-def test_another_store_path_is_refused_before_anything_is_fetched(runner: Runner) -> None:
+def test_a_store_path_that_the_cache_does_not_carry_is_refused(runner: Runner) -> None:
     other = runner.store_path.replace("tide-clock-1.4.0", "tide-clock-1.4.1")
-    refusal = runner.refusal(runner.vsa(runner.flake()), RELEASE_STORE_PATH=other)
-    assert f"evaluates to {runner.store_path}" in refusal
-    assert not list(runner.folder.glob("store/nix/store/*-tide-clock-1.4.?"))
+    assert "cannot be taken from" in runner.refusal(runner.vsa(runner.flake()), RELEASE_STORE_PATH=other)
+
+
+def pushed(runner: Runner, flake_nix: str) -> FlakeRelease:
+    """Commit another flake to the repository; its release."""
+    (runner.source / "flake.nix").write_text(flake_nix)
+    runner.git("commit", "-q", "-a", "-m", "another flake")
+    runner.git("push", "-q", "origin", "HEAD:refs/heads/other")
+    return runner.flake().model_copy(update={"revision": GitRevision(runner.git("rev-parse", "HEAD"))})
+
+
+def test_an_attribute_that_is_another_store_path_is_refused_though_the_summary_names_it(runner: Runner) -> None:
+    text = (runner.source / "flake.nix").read_text()
+    flake = pushed(runner, text.replace('"tide-clock" release.tide-clock', '"tide-clock" "9.9.9"'))
+    refusal = runner.refusal(runner.vsa(flake), RELEASE_REVISION=str(flake.revision))
+    assert "the attribute evaluates to /nix/store/" in refusal
+    assert runner.store_path not in refusal
+
+
+BUILDS = """{ outputs = { self }: { %s.outPath = builtins.readFile (derivation {
+  name = "built"; system = "x86_64-linux"; builder = "/bin/sh";
+  args = [ "-c" "echo ran > %s; printf %s > $out" ]; }); }; }"""
+
+
+def test_nothing_of_a_revision_is_built_and_nothing_of_it_evaluated_before_its_summary_holds(runner: Runner) -> None:
+    ran = runner.folder / "ran"
+    flake = pushed(runner, BUILDS % (ATTRIBUTE, ran, runner.store_path))
+    revision = str(flake.revision)
+    assert "was approved" in runner.refusal(b"not signed at all", RELEASE_REVISION=revision)
+    assert "was approved" in runner.refusal(runner.vsa(flake, a_signer("stranger")), RELEASE_REVISION=revision)
+    assert "cannot be evaluated without building" in runner.refusal(runner.vsa(flake), RELEASE_REVISION=revision)
+    assert not ran.exists()
 
 
 def test_another_checkout_is_refused(runner: Runner) -> None:

@@ -3,15 +3,17 @@
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from flywheel_assets.domain.dispatches import DispatchState
-from flywheel_assets.promotion.following import follow
+from flywheel_assets.promotion.following import BETWEEN, LOOKS, follow
 from flywheel_assets.promotion.ledger import publications
 from flywheel_assets.promotion.publishing import promote
 from flywheel_assets.promotion.recording import Promoted
@@ -32,14 +34,19 @@ def killed_at(place: Installation, deaths: int) -> bool:
     return done.returncode != 0
 
 
+def moved(clock: Callable[[], datetime], by: timedelta) -> datetime:
+    return clock() + by
+
+
 def to_the_end(place: Installation) -> None:
     """What sensor, runs and, where the forge never heard of it, a person do afterwards."""
     flywheel = place.open()
     for _ in range(4):
         if isinstance(promote(flywheel, OUTPUT, CHARTS, anew=False), Promoted):
             return
-    later = replace(flywheel, clock=lambda: flywheel.clock() + timedelta(hours=2))
-    seen = follow(later, OUTPUT, CHARTS)
+    for look in range(1, LOOKS + 1):
+        later = replace(flywheel, clock=partial(moved, flywheel.clock, look * BETWEEN))
+        seen = follow(later, OUTPUT, CHARTS)
     assert seen is not None
     assert seen.state is DispatchState.FAILED
     for _ in range(4):

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from functools import cached_property
 
-from flywheel_assets.adapters.flakehub.releases import release_of, store_path_of
+from flywheel_assets.adapters.flakehub.releases import is_rolling, release_of, store_path_of
 from flywheel_assets.adapters.http.client import HttpClient
 from flywheel_assets.domain.artifacts import Artifact
 from flywheel_assets.domain.digests import GitRevision
@@ -58,10 +58,14 @@ class PublishedFlake:
         return self._release.revision
 
     def resource(self) -> str:
-        """What a summary for this very release speaks of."""
-        release = self._release
-        is_rolling = release.version.endswith(f"+rev-{release.revision}")
-        return flake_resource(self._name, None if is_rolling else self._version, release.revision, self._attribute)
+        """What a summary for this very release speaks of.
+
+        One for ``rolling`` was signed before FlakeHub counted the commits: it vouches for the revision in a version of
+        exactly FlakeHub's form, and not for the count, by which the newest is chosen.
+        """
+        revision = self._release.revision
+        rolls = is_rolling(self._version, revision)
+        return flake_resource(self._name, None if rolls else self._version, revision, self._attribute)
 
     def proofs(self) -> tuple[Attached, ...]:
         """What lies beside the closure in the publisher's cache."""
@@ -78,6 +82,9 @@ class PublishedFlake:
             raise AbsentError(f"FlakeHub has no release {self._version} of {self._name}.")
         if release.yanked:
             raise ReadBackError(f"{self._name} {self._version} was yanked: FlakeHub no longer resolves to it.")
+        if release.version != self._version:
+            problem = f"FlakeHub has {release.version} of {self._name} for {self._version}"
+            raise ReadBackError(f"{problem}, and a summary speaks of one version. Verify that one, in full.")
         return release
 
     @cached_property

@@ -4,6 +4,7 @@ Source: the requests of FlakeHub's own command line, ``fh`` (src/cli/cmd/mod.rs)
 version is a constraint (Cargo's), so ``=`` goes before it, and what comes back is compared again.
 """
 
+import re
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Annotated, TypeVar
@@ -25,6 +26,7 @@ from flywheel_assets.domain.untrusted import parse_json
 ATTEMPTS = 3
 _HEADERS = {"Accept": "application/json"}
 _REMEDY = "Point the surface at the base of FlakeHub's API, https://api.flakehub.com."
+_UNTOLD = "Look the release up at FlakeHub. If it is yanked, give this revision another version."
 _CREDENTIAL = "Give the surface a read_credential that is shown this flake."
 Document = TypeVar("Document", bound=BaseModel)
 
@@ -42,7 +44,9 @@ class _Release(BaseModel):
 
 
 class _Releases(BaseModel):
-    items: Annotated[tuple[_Release, ...], Field(max_length=DEFAULT_LIMITS.flake_releases)]
+    """The list as it came: each release is read for itself, so that an odd one stops no other."""
+
+    items: Annotated[tuple[object, ...], Field(max_length=DEFAULT_LIMITS.flake_releases)]
 
 
 class _Version(BaseModel):
@@ -57,47 +61,47 @@ class _Output(BaseModel):
     store_path: StorePath
 
 
-def releases_of(client: HttpClient, name: str) -> tuple[FlakeVersion, ...]:
-    """The releases of the flake ``name`` that resolve; none when FlakeHub knows no such flake.
+def is_rolling(version: str, revision: GitRevision) -> bool:
+    """Whether ``version`` is as FlakeHub makes it for ``revision``; nobody vouches for the count of commits in it."""
+    return re.fullmatch(rf"0\.1\.(0|[1-9][0-9]{{0,8}})\+rev-{revision}", version) is not None
 
-    Raises ReadError by its kind, InvalidInputError for an answer that is none of this API.
+
+def release_of(client: HttpClient, name: str, version: str, *, attempts: int = ATTEMPTS) -> FlakeVersion | None:
+    """The release ``version``; ``yanked`` when it is known and not in the list any more.
+
+    A listed release whose version differs in build metadata alone comes back where ``version`` itself is not listed: to
+    a consumer who asks for ``version`` it is the same one, but it is not what was asked for.
+    Raises ReadError by its kind, InvalidInputError for an answer that is none of this API, for an odd release that may
+    be the one asked for, and for one whose revision FlakeHub does not tell.
     """
-    try:
-        found = _read(client, f"f/{name}/releases", f"the releases of {name}", _Releases)
-    except AbsentError:
-        return ()
-    return tuple(each.told() for each in found.items)
-
-
-def release_of(client: HttpClient, name: str, version: str) -> FlakeVersion | None:
-    """The release ``version``; ``yanked`` when it is known and not in the list any more. Raises as ``releases_of``.
-
-    A listed release whose version differs in build metadata alone stands for it: to a consumer it is the same one.
-    """
-    listed = releases_of(client, name)
+    listed = _listed(client, name, _core(version), attempts)
     same = (each for each in listed if each.version == version)
-    alike = (each for each in listed if "+" not in version and each.version.partition("+")[0] == version)
-    return next(same, None) or next(alike, None) or _unlisted(client, name, version)
+    alike = (each for each in listed if "+" not in version and _core(each.version) == version)
+    return next(same, None) or next(alike, None) or _unlisted(client, name, version, attempts)
 
 
-def rolling_release_of(client: HttpClient, name: str, revision: GitRevision) -> FlakeVersion | None:
-    """The rolling release of ``revision``, whose version ends in it; the first in the list. Raises as ``releases_of``.
+def rolling_release_of(
+    client: HttpClient, name: str, revision: GitRevision, *, attempts: int = ATTEMPTS
+) -> FlakeVersion | None:
+    """The rolling release of ``revision``, whose version ends in it; the first in the list. Raises as ``release_of``.
 
     Its whole version is not known before, so a yanked one cannot be told from one that never was: None.
     """
-    mine = (each for each in releases_of(client, name) if each.version.endswith(f"+rev-{revision}"))
+    mine = (each for each in _listed(client, name, str(revision), attempts) if is_rolling(each.version, revision))
     return next(mine, None)
 
 
-def store_path_of(client: HttpClient, name: str, version: str, attribute: str) -> str | None:
+def store_path_of(
+    client: HttpClient, name: str, version: str, attribute: str, *, attempts: int = ATTEMPTS
+) -> str | None:
     """The store path that the release says its output has; None when it was published without, or has no such one.
 
-    Raises as ``releases_of``.
+    Raises as ``release_of``.
     """
     what = f"the output {attribute} of {name} {version}"
     target = f"f/{name}/{_step('=' + version)}/output/{_step(attribute)}"
     try:
-        found = _read(client, target, what, _Output)
+        found = _read(client, target, what, _Output, attempts)
     except AbsentError:
         return None
     if found.attribute_path != attribute:
@@ -106,23 +110,53 @@ def store_path_of(client: HttpClient, name: str, version: str, attribute: str) -
     return found.store_path
 
 
-def _unlisted(client: HttpClient, name: str, version: str) -> FlakeVersion | None:
+def _listed(client: HttpClient, name: str, part: str, attempts: int) -> tuple[FlakeVersion, ...]:
+    """The releases that resolve and have ``part`` in their version; none when FlakeHub knows no such flake.
+
+    The others may be as odd as they like: only one without a version in text could be anybody's.
+    """
+    what = f"the releases of {name}"
+    try:
+        found = _read(client, f"f/{name}/releases", what, _Releases, attempts)
+    except AbsentError:
+        return ()
+    told = []
+    for item in found.items:
+        version = item.get("version") if isinstance(item, dict) else None
+        if not isinstance(version, str) or part in version:
+            told.append(_parsed(_Release, item, what).told())
+    return tuple(told)
+
+
+def _core(version: str) -> str:
+    """A version without build metadata."""
+    return version.partition("+")[0]
+
+
+def _unlisted(client: HttpClient, name: str, version: str, attempts: int) -> FlakeVersion | None:
     """A release that dropped out of the list, if FlakeHub still tells of it under its exact version."""
     what = f"the release {version} of {name}"
     try:
-        found = _read(client, f"version/{name}/{_step('=' + version)}", what, _Version)
+        found = _read(client, f"version/{name}/{_step('=' + version)}", what, _Version, attempts)
     except AbsentError:
         return None
-    if found.version != version or found.revision is None:
+    if _core(found.version) != _core(version):
         return None
+    if found.revision is None:
+        # There is such a release, and whose it is, nobody can tell: it is neither absent nor ours.
+        raise InvalidInputError(what, "revision", "is not told, and the release is not in the list", _UNTOLD)
     return FlakeVersion(version=found.version, revision=found.revision, yanked=True)
 
 
-def _read(client: HttpClient, target: str, what: str, model: type[Document]) -> Document:
-    data = unless_limited(_asking(client, target, what), attempts=ATTEMPTS)
+def _read(client: HttpClient, target: str, what: str, model: type[Document], attempts: int) -> Document:
+    data = unless_limited(_asking(client, target, what), attempts=attempts)
     is_list = data.lstrip()[:1] == b"["
     most = DEFAULT_LIMITS.forge_answer_bytes + KIB
     document = parse_json(b'{"items":%s}' % data if is_list else data, what, max_bytes=most)
+    return _parsed(model, document, what)
+
+
+def _parsed(model: type[Document], document: object, what: str) -> Document:
     try:
         return model.model_validate(document)
     except ValidationError as error:

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from flywheel_assets.adapters.flakehub.releases import release_of, rolling_release_of, store_path_of
 from flywheel_assets.adapters.http.client import HttpClient
+from flywheel_assets.adapters.http.wire import Timeouts
 from flywheel_assets.domain.artifacts import NixClosure
 from flywheel_assets.domain.dispatches import FlakeVersion, WorkflowRun
 from flywheel_assets.domain.errors import NameTakenError, PublicationError, UsageError
@@ -19,7 +20,10 @@ from flywheel_assets.domain.limits import DEFAULT_LIMITS
 from flywheel_assets.domain.publications import ROLLING, FlakeRelease, Plan, Proof, Release
 from flywheel_assets.ports import Progress
 
-CLOCK_SKEW = timedelta(minutes=5)  # between this clock and the forge's
+CLOCK_SKEW = timedelta(days=1)  # between this clock and the forge's: no other run has the request in its name
+TIMEOUTS = Timeouts(connect=5, idle=10, grace=15)
+ATTEMPTS = 1
+"""Whoever follows asks again in a minute: a server that hangs must not hold up what others have to tell."""
 
 
 class Workflows(Protocol):
@@ -39,25 +43,34 @@ class Workflows(Protocol):
 
 
 class FlakehubWorkflow:
-    """ports.PublishingWorkflow; ``hub`` reads FlakeHub's API as consumers do."""
+    """ports.PublishingWorkflow; ``hub`` reads FlakeHub's API as consumers do.
+
+    Each question is asked once: a failure is the caller's to repeat.
+    """
 
     def __init__(self, workflows: Workflows, hub: HttpClient) -> None:
         self._workflows = workflows
         self._hub = hub
 
     def plan(self, release: Release) -> Plan:
-        """What is wanted is one version. Raises NameTakenError when that has another revision, yanked or not."""
+        """What is wanted is one version.
+
+        Raises NameTakenError when that has another revision, yanked or not, or is there with other build metadata.
+        """
         flake, found = _flake(release), self.released(release)
         if found is not None and found.revision != flake.revision:
             has = f"{flake.name} {found.version} is released from {found.revision}, and {flake.revision} was approved."
             raise NameTakenError(f"{has} Give this revision another version: a release cannot be replaced.")
-        version = found.version if found else flake.version or f"{ROLLING}+rev-{flake.revision}"
+        if found is not None and flake.version not in {None, found.version}:
+            has = f"{flake.name} {found.version} is released, and to consumers it is the same as {flake.version}."
+            raise NameTakenError(f"{has} Give this revision another version.")
+        version = found.version if found else flake.version or ROLLING
         return Plan(
             release=release,
             reference=f"flakehub:{flake.name}/{version}#{flake.attribute}",
             missing=() if found else (version,),
             present=(version,) if found else (),
-            names=() if found else (version,),
+            names=(),
         )
 
     def dispatch(self, release: Release, request: str, summary: Proof) -> WorkflowRun:
@@ -91,12 +104,13 @@ class FlakehubWorkflow:
         """The release, whatever revision it has; ``yanked`` where FlakeHub still tells of it."""
         flake = _flake(release)
         if flake.version is None:
-            return rolling_release_of(self._hub, flake.name, flake.revision)
-        return release_of(self._hub, flake.name, flake.version)
+            return rolling_release_of(self._hub, flake.name, flake.revision, attempts=ATTEMPTS)
+        return release_of(self._hub, flake.name, flake.version, attempts=ATTEMPTS)
 
     def read_back(self, release: Release, progress: Progress, proofs: Sequence[Proof] = ()) -> tuple[Reading, ...]:  # noqa: ARG002 - FlakeHub holds neither bodies nor proofs
-        """What FlakeHub says: the revision of the release and, where outputs were published, the store path.
+        """What FlakeHub says: the revision of the release, and the store path of its attribute.
 
+        The publishing workflow always has output paths published, so one that FlakeHub does not tell is still to come.
         The closure itself lies in a binary cache, and is read back there.
         """
         flake, found = _flake(release), self.released(release)
@@ -108,19 +122,13 @@ class FlakehubWorkflow:
         if found.yanked:
             detail = "the release is yanked: no version requirement resolves to it"
             return (Reading(member=member, state=ReadState.ABSENT, expected_digest=wanted, detail=detail),)
-        path = store_path_of(self._hub, flake.name, found.version, flake.attribute)
-        revision = Reading(
-            member=member,
-            state=ReadState.READ,
-            expected_digest=wanted,
-            digest=str(found.revision),
-            detail="" if path else f"it was published without the output path of {flake.attribute}",
-        )
+        path = store_path_of(self._hub, flake.name, found.version, flake.attribute, attempts=ATTEMPTS)
+        revision = Reading(member=member, state=ReadState.READ, expected_digest=wanted, digest=str(found.revision))
+        root, output = _closure(release).root, f"{member}#{flake.attribute}"
         if path is None:
-            return (revision,)
-        root = _closure(release).root
-        output = Reading(member=f"{member}#{flake.attribute}", state=ReadState.READ, expected_digest=root, digest=path)
-        return (revision, output)
+            detail = "FlakeHub tells no store path of this output"
+            return (revision, Reading(member=output, state=ReadState.ABSENT, expected_digest=root, detail=detail))
+        return (revision, Reading(member=output, state=ReadState.READ, expected_digest=root, digest=path))
 
 
 def _flake(release: Release) -> FlakeRelease:

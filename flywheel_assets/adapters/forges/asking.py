@@ -34,17 +34,34 @@ _REMEMBERED_BYTES = 32 * MIB
 _LEFT = ("x-ratelimit-remaining", "ratelimit-remaining")
 _RESET = ("x-ratelimit-reset", "ratelimit-reset")
 _LIMITED = frozenset({HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS})
+# Of an order: no other answer says for sure that nothing was taken, not even a redirect.
+_NOT_TAKEN = frozenset({400, 401, 403, 404, 410, 422, 429})
 _LONGEST_WAIT, _UNTOLD_WAIT = 3600.0, 60.0  # GitHub: "wait for at least one minute"
 _MAY_ORDER = "Give the forge a token that may write actions of this repository."
 _NONE: Mapping[str, str] = MappingProxyType({})
 
 
-class Asking:
-    """GET requests below the base of ``client``. While a limit is on, nothing is asked: RateLimitedError at once."""
+class UnprocessableError(PublicationError):
+    """The forge does not understand a part of an order, and has taken nothing (422)."""
 
-    def __init__(self, client: HttpClient, headers: Mapping[str, str] = _NONE, limits: Limits = DEFAULT_LIMITS) -> None:
+
+class Asking:
+    """GET requests below the base of ``client``, at most ``attempts`` times each.
+
+    While a limit is on, nothing is asked: RateLimitedError at once.
+    """
+
+    def __init__(
+        self,
+        client: HttpClient,
+        headers: Mapping[str, str] = _NONE,
+        limits: Limits = DEFAULT_LIMITS,
+        *,
+        attempts: int = ATTEMPTS,
+    ) -> None:
         self.client = client
         self.limits = limits
+        self._attempts = attempts
         self._headers = dict(headers)
         # An answer may be deep and its strings (commit messages, names) are anybody's: only its size is bounded.
         self._json_limits = replace(limits, string_chars=limits.forge_answer_bytes)
@@ -56,7 +73,7 @@ class Asking:
 
         Raises ReadError by its kind, InvalidInputError when it is no JSON within the limits.
         """
-        data = unless_limited(lambda: self._asked(target, what), attempts=ATTEMPTS)
+        data = unless_limited(lambda: self._asked(target, what), attempts=self._attempts)
         wrapped = b'{"%s":%s}' % (ITEMS.encode(), data) if data.lstrip()[:1] == b"[" else data
         most = self.limits.forge_answer_bytes + KIB
         return parse_json(wrapped, what, max_bytes=most, limits=self._json_limits)
@@ -74,13 +91,13 @@ class Asking:
                     raise self._error(response, what)
                 return read(response)
 
-        return unless_limited(once, attempts=ATTEMPTS)
+        return unless_limited(once, attempts=self._attempts)
 
     def ordered(self, target: str, body: bytes, what: str) -> bytes:
         """What the forge answers to a POST of JSON that is sent once, and once alone; empty for 204.
 
-        Raises AmbiguousError when it may have done it: any failure of the server or on the way, whatever it means;
-        else as ``json``, and PublicationError: then it has not.
+        Raises AmbiguousError when it may have done it: any failure on the way, and any answer that does not say for
+        sure that it has not. Else as ``json``, PublicationError, and UnprocessableError for 422: then it has not.
         """
         self._demand_no_limit()
         headers = {**self._headers, "Content-Type": "application/json"}
@@ -91,14 +108,16 @@ class Asking:
                     return response.read(self.limits.forge_answer_bytes)
                 if response.status == HTTPStatus.NO_CONTENT:
                     return b""
-                if response.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                if response.status not in _NOT_TAKEN:
                     raise _ambiguous(what, f"{response.url} answered {response.status}")
                 refused = self._limited(response, what) or refusal(response, what, _MAY_ORDER)
+        except AmbiguousError:
+            raise
         except (UnreadableError, InvalidInputError) as error:
             # Whether it broke off before or after the forge took it cannot be told from here.
             raise _ambiguous(what, str(error)) from error
-        if isinstance(refused, UnreadableError):  # a status such as 408
-            raise _ambiguous(what, str(refused))
+        if response.status == HTTPStatus.UNPROCESSABLE_ENTITY:
+            raise UnprocessableError(str(refused))
         raise refused
 
     def _asked(self, target: str, what: str) -> bytes:

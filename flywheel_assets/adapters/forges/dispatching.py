@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from pydantic import AwareDatetime, BaseModel, ValidationError
 
-from flywheel_assets.adapters.forges.asking import Asking, line
+from flywheel_assets.adapters.forges.asking import Asking, UnprocessableError, line
 from flywheel_assets.adapters.forges.github import demand_shown, in_query, repository_path
 from flywheel_assets.adapters.forges.github_answers import ending
 from flywheel_assets.domain.dispatches import WorkflowRun
@@ -49,6 +49,7 @@ class _Run(BaseModel):
     conclusion: str | None = None
     name: str | None = None
     display_title: str = ""
+    run_attempt: int = 1
     created_at: AwareDatetime
 
 
@@ -74,7 +75,7 @@ class GithubWorkflows:
         order = {"ref": ref, "inputs": dict(inputs)}
         try:
             data = self._asking.ordered(f"{target}/dispatches", canonical({**order, _DETAILS: True}), what)
-        except PublicationError:
+        except UnprocessableError:
             # It has taken nothing; one that does not know the key takes the same order without it.
             data = self._asking.ordered(f"{target}/dispatches", canonical(order), what)
         if not data:
@@ -146,6 +147,7 @@ def _record(run: _Run, what: str) -> WorkflowRun:
         return WorkflowRun(
             id=str(run.id),
             url=_url(run.html_url, what),
+            attempt=run.run_attempt,
             ending=ending(run.conclusion) if is_over else None,
             conclusion=line(run.conclusion, 60) if is_over else "",
         )

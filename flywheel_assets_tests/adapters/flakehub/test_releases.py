@@ -9,7 +9,7 @@ import stamina
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flywheel_assets.adapters.flakehub.releases import release_of, releases_of, rolling_release_of, store_path_of
+from flywheel_assets.adapters.flakehub.releases import release_of, rolling_release_of, store_path_of
 from flywheel_assets.adapters.http.client import HttpClient
 from flywheel_assets.domain.digests import GitRevision
 from flywheel_assets.domain.dispatches import FlakeVersion
@@ -46,13 +46,13 @@ def answered(scripted: Scripted, place: str, vector: str) -> HttpClient:
 
 def test_releases_are_read_as_they_are_listed(scripted: Scripted) -> None:
     client = answered(scripted, LIST, "releases.json")
-    found = releases_of(client, FLAKE)
-    assert [(each.version, str(each.revision)[:1], each.yanked) for each in found] == [
+    tagged, rolling = release_of(client, FLAKE, "1.2.3"), rolling_release_of(client, FLAKE, GitRevision("b" * 40))
+    assert tagged is not None
+    assert rolling is not None
+    assert [(each.version, str(each.revision)[:1], each.yanked) for each in (tagged, rolling)] == [
         ("1.2.3", "a", False),
         (f"0.1.7+rev-{'b' * 40}", "b", False),
     ]
-    assert release_of(client, FLAKE, "1.2.3") == found[0]
-    assert rolling_release_of(client, FLAKE, GitRevision("b" * 40)) == found[1]
     assert rolling_release_of(client, FLAKE, GitRevision("a" * 40)) is None
 
 
@@ -117,13 +117,13 @@ def test_a_failure_that_passes_is_sat_out(scripted: Scripted) -> None:
     good, calls = scripted.answers[LIST], iter([Answer(502), Answer(502)])
     assert isinstance(good, Answer)
     scripted.answers[LIST] = lambda _asked: next(calls, good)
-    assert len(releases_of(client, FLAKE)) == 2
+    assert release_of(client, FLAKE, "1.2.3") is not None
 
 
 def test_nobody_waits_for_a_limit(scripted: Scripted) -> None:
     scripted.answers[LIST] = Answer(429, {"Retry-After": "1"})
     with pytest.raises(RateLimitedError) as limited:
-        releases_of(HttpClient(scripted.url), FLAKE)
+        release_of(HttpClient(scripted.url), FLAKE, "1.2.3")
     assert limited.value.retry_after == 1
     assert len(scripted.asked) == 1
 
@@ -131,14 +131,14 @@ def test_nobody_waits_for_a_limit(scripted: Scripted) -> None:
 def test_a_list_without_end_is_not_read(scripted: Scripted) -> None:
     scripted.answers[LIST] = Answer(200, {}, (b" " * 65536 for _ in iter(int, 1)))
     with pytest.raises(LimitExceededError):
-        releases_of(HttpClient(scripted.url), FLAKE)
+        release_of(HttpClient(scripted.url), FLAKE, "1.2.3")
 
 
 def test_more_releases_than_are_read_are_invalid(scripted: Scripted) -> None:
     one = b'{"version":"1.2.3","revision":"%s"}' % (b"a" * 40)
     scripted.answers[LIST] = Answer(200, {}, b"[" + b",".join([one] * (DEFAULT_LIMITS.flake_releases + 1)) + b"]")
     with pytest.raises(InvalidInputError, match="items"):
-        releases_of(HttpClient(scripted.url), FLAKE)
+        release_of(HttpClient(scripted.url), FLAKE, "1.2.3")
 
 
 @pytest.mark.parametrize(
@@ -146,9 +146,8 @@ def test_more_releases_than_are_read_are_invalid(scripted: Scripted) -> None:
     [
         ('{"version": "1.2.3", "revision": "%s"}' % ("a" * 40), True),
         ('{"version": "1.2.4", "revision": "%s"}' % ("a" * 40), False),
-        ('{"version": "1.2.3", "project": "octo-repo"}', False),
     ],
-    ids=["the same version", "another version", "no revision"],
+    ids=["the same version", "another version"],
 )
 def test_a_release_is_yanked_where_it_is_not_listed_and_still_told_of(
     scripted: Scripted, told: str, expected: bool
@@ -158,6 +157,42 @@ def test_a_release_is_yanked_where_it_is_not_listed_and_still_told_of(
     found = release_of(HttpClient(scripted.url), FLAKE, "1.2.3")
     wanted = FlakeVersion(version="1.2.3", revision=GitRevision("a" * 40), yanked=True)
     assert found == (wanted if expected else None)
+
+
+def test_a_release_of_a_revision_that_nobody_tells_is_neither_absent_nor_ours(scripted: Scripted) -> None:
+    scripted.answers[LIST] = Answer(200, {}, b"[]")
+    scripted.answers[VERSION] = Answer(200, {}, b'{"version": "1.2.3", "project": "octo-repo"}')
+    with pytest.raises(InvalidInputError, match="revision"):
+        release_of(HttpClient(scripted.url), FLAKE, "1.2.3")
+
+
+ODD = [
+    {"version": "nightly", "revision": "a" * 40},
+    {"version": "v0.9", "revision": "main"},
+    {"version": "2.0.0", "revision": None},
+]
+
+
+def test_an_odd_release_stops_nobody_who_cannot_have_asked_for_it(scripted: Scripted) -> None:
+    good = json.loads((VECTORS / "releases.json").read_bytes())
+    scripted.answers[LIST] = Answer(200, {}, json.dumps([*ODD, *good]).encode())
+    client = HttpClient(scripted.url)
+    tagged = release_of(client, FLAKE, "1.2.3")
+    assert tagged is not None
+    assert tagged.version == "1.2.3"
+    assert rolling_release_of(client, FLAKE, GitRevision("b" * 40)) is not None
+    with pytest.raises(InvalidInputError, match="revision"):
+        release_of(client, FLAKE, "2.0.0")
+
+
+@pytest.mark.parametrize(
+    "version", ["9.9.9+rev-{}", "1.5.0+rev-{}", "0.2.1+rev-{}", "0.1.1-x+rev-{}", "0.1.1+rev-{}.1"]
+)
+def test_a_version_that_only_ends_in_the_revision_is_no_rolling_one(scripted: Scripted, version: str) -> None:
+    revision = GitRevision("a" * 40)
+    told = [{"version": version.format(revision), "revision": str(revision)}]
+    scripted.answers[LIST] = Answer(200, {}, json.dumps(told).encode())
+    assert rolling_release_of(HttpClient(scripted.url), FLAKE, revision) is None
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,11 @@ from pathlib import Path
 import pytest
 import stamina
 
+from flywheel_assets.adapters.flakehub.workflow import ATTEMPTS, FlakehubWorkflow
+from flywheel_assets.adapters.forges.asking import Asking
+from flywheel_assets.adapters.forges.dispatching import GithubWorkflows
+from flywheel_assets.adapters.forges.github import HEADERS
+from flywheel_assets.adapters.http.client import HttpClient
 from flywheel_assets.domain.errors import (
     AmbiguousError,
     NameTakenError,
@@ -15,9 +20,12 @@ from flywheel_assets.domain.errors import (
     ReadError,
     UnreadableError,
 )
+from flywheel_assets.domain.inspections import ReadState
 from flywheel_assets.domain.platform_runs import Ending
+from flywheel_assets_tests.fakes import NOW
 from flywheel_assets_tests.flakes import (
     FLAKE,
+    REPOSITORY,
     REQUEST,
     REVISION,
     SUMMARY,
@@ -29,8 +37,9 @@ from flywheel_assets_tests.flakes import (
     silent,
     to_its_end,
 )
+from flywheel_assets_tests.scripted import Answer, Scripted
 
-RELEASE = flake_release()
+RELEASE, ROLLING = flake_release(), flake_release(None)
 
 
 @pytest.fixture(autouse=True)
@@ -55,7 +64,7 @@ def test_a_run_is_started_once_with_what_the_workflow_needs(bench: Hub) -> None:
     run = bench.workflow.dispatch(RELEASE, REQUEST, SUMMARY)
     (started,) = bench.stand_in.runs()
     assert (run.id, run.ending) == (str(started["id"]), None)
-    assert run.url == f"https://github.com/{FLAKE}/actions/runs/{run.id}"
+    assert run.url == f"https://stand-in.invalid/{REPOSITORY}/actions/runs/{run.id}"
     assert started["ref"] == "main"
     assert started["inputs"] == {
         "request": REQUEST,
@@ -127,8 +136,8 @@ def test_a_run_is_found_behind_many_others_and_by_a_clock_that_is_ahead(bench: H
     run = bench.workflow.dispatch(RELEASE, REQUEST, SUMMARY)
     for number in range(101):
         bench.workflow.dispatch(RELEASE, f"{number:032x}", SUMMARY)
-    assert bench.workflow.find(RELEASE, REQUEST, bench.clock() + timedelta(minutes=4)) == run
-    assert bench.workflow.find(RELEASE, REQUEST, bench.clock() + timedelta(minutes=6)) is None
+    assert bench.workflow.find(RELEASE, REQUEST, bench.clock() + timedelta(hours=23)) == run
+    assert bench.workflow.find(RELEASE, REQUEST, bench.clock() + timedelta(hours=25)) is None
 
 
 @pytest.mark.parametrize(("fault", "conclusion"), [("cancel", "cancelled"), ("fail", "failure")])
@@ -150,12 +159,43 @@ def test_a_release_of_another_revision_does_not_read_back(bench: Hub, fault: str
     assert (revision.expected_digest, revision.digest) == (str(REVISION), str(found.revision))
 
 
-def test_a_release_without_output_paths_says_so(bench: Hub) -> None:
+def test_a_store_path_that_is_not_told_is_one_that_does_not_read_back(bench: Hub) -> None:
     bench.stand_in.fault("without-outputs", 1)
     published(bench.workflow, RELEASE)
-    (revision,) = bench.workflow.read_back(RELEASE, silent)
+    revision, output = bench.workflow.read_back(RELEASE, silent)
     assert revision.digest == revision.expected_digest
-    assert "without the output path" in revision.detail
+    assert (output.state, output.digest) == (ReadState.ABSENT, "")
+    assert RELEASE.artifact.name == output.expected_digest
+
+
+def test_a_version_that_is_there_already_ends_the_run_as_the_workflow_ends_it(bench: Hub) -> None:
+    bench.stand_in.release(FLAKE, "1.2.3", str(REVISION))
+    ended = to_its_end(bench.workflow, RELEASE, bench.workflow.dispatch(RELEASE, REQUEST, SUMMARY))
+    assert ended.ending is Ending.FAILED
+    assert bench.workflow.plan(RELEASE).missing == ()
+
+
+def test_a_version_that_differs_in_build_metadata_alone_is_taken(bench: Hub) -> None:
+    bench.stand_in.release(FLAKE, "1.2.3+foo", str(REVISION))
+    with pytest.raises(NameTakenError, match="to consumers it is the same"):
+        bench.workflow.plan(RELEASE)
+
+
+def test_each_question_is_asked_once_for_whoever_follows_asks_again(scripted: Scripted) -> None:
+    scripted.otherwise = Answer(502)
+    workflow = FlakehubWorkflow(
+        GithubWorkflows(Asking(HttpClient(scripted.url), HEADERS, attempts=ATTEMPTS)), HttpClient(scripted.url)
+    )
+    for call in (
+        lambda: workflow.look(RELEASE, "1"),
+        lambda: workflow.find(RELEASE, REQUEST, NOW),
+        lambda: workflow.released(RELEASE),
+        lambda: workflow.released(ROLLING),
+    ):
+        scripted.asked.clear()
+        with pytest.raises(UnreadableError):
+            call()
+        assert len(scripted.asked) == 1
 
 
 @pytest.mark.parametrize("fault", ["hub-down", "hub-limit"])
