@@ -32,7 +32,7 @@ run: install ## run the flywheel, with its UI on PORT (UI=0: without)
 	@exec $(BIN)/flywheel run --port $(PORT) $(if $(filter 0,$(UI)),--no-ui)
 
 test: peers ## run all tests, with the real parts that can be had
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
 
 check: install ## lint, formatting, types
 	@$(BIN)/ruff check
