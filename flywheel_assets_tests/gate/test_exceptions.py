@@ -116,7 +116,9 @@ HIDDEN: list[tuple[str, str, VerdictClass, str, Change]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("rule", "excepted", "verdict", "behind", "change"), HIDDEN, ids=lambda v: str(v)[:40])
+@pytest.mark.parametrize(
+    ("rule", "excepted", "verdict", "behind", "change"), HIDDEN, ids=lambda v: "" if callable(v) else str(v)
+)
 def test_an_exception_hides_nothing_that_stands_behind_what_it_excepts(
     rule: str, excepted: str, verdict: VerdictClass, behind: str, change: Change
 ) -> None:

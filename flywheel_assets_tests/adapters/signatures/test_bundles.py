@@ -215,7 +215,9 @@ def test_a_signature_without_its_message_is_verified_over_the_digest(verifier: S
 
 
 @pytest.mark.parametrize(
-    "hidden", [{"verification_material", "dsse_envelope"}, {"verification_material"}, {"dsse_envelope"}], ids=str
+    "hidden",
+    [{"verification_material", "dsse_envelope"}, {"verification_material"}, {"dsse_envelope"}],
+    ids=lambda v: "-".join(sorted(v)),
 )
 def test_a_bundle_that_says_two_things_under_two_spellings_is_not_signed(
     hidden: set[str], verifier: SignatureVerifier

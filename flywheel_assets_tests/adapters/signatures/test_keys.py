@@ -103,7 +103,9 @@ def test_without_keys_and_without_signatures_nothing_is_claimed() -> None:
     assert (unsigned.keys, unsigned.unknown, unsigned.invalid) == ((), (), ())
 
 
-@pytest.mark.parametrize("keyid", ["", "somebody", OTHER.keyid, "\x1b[31m"])
+@pytest.mark.parametrize(
+    "keyid", ["", "somebody", OTHER.keyid, "\x1b[31m"], ids=["none", "somebody", "other", "escape"]
+)
 def test_a_key_id_is_a_hint_and_no_more(keyid: str) -> None:
     assert check(changed(keyid=keyid), mine=SIGNER, other=OTHER).keys == ("mine",)
     missing = changed()
