@@ -66,7 +66,8 @@ def test_nothing_is_judged_again_while_nothing_changes(opened: Bench) -> None:
     before, cursor = judgements(opened), opened.cursors.copy()
     opened.day = 300
     assert evaluated_since(opened, before) == {}
-    assert opened.cursors == cursor
+    followed = "follow_publications"  # whose cursor is the day of its last round
+    assert {**opened.cursors, followed: ""} == {**cursor, followed: ""}
 
 
 def test_an_approval_that_arrives_and_one_that_ends_wake_the_build_that_it_is_about(opened: Bench) -> None:

@@ -73,7 +73,7 @@ def test_an_approval_of_a_release_of_a_flake_is_of_no_other_flake_or_cache() -> 
     memory = in_memory("14402201401", catalogue=with_people("depth-charts"))
     take_in(memory.flywheel)
     made = approve(memory.flywheel, "alva", "depth-charts", CHARTS)
-    assert made.scope.resource == "flakehub:flakehub/tinyland-inc/harbor-tools?binaries=durable-nix"
+    assert made.scope.resource == "flakehub:flakehub/stand-in.invalid/harbor-tools?binaries=durable-nix"
     told = told_of(case_of(memory.flywheel, "depth-charts", CHARTS), made)
     assert told["goes to"] == f"flakehub as {made.scope.resource}"
     given = ["1 of 2 approvals are given, by alva", "0 of 2 approvals are given", "0 of 2 approvals are given"]
