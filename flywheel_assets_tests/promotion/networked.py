@@ -25,7 +25,7 @@ surfaces:
   oci-staging: {{url: "{staging}", credential: {{user: {user}, password: "file:password"}}}}
   ghcr: {{url: "{ghcr}", hosts: ["{realm}"], credential: {{user: {user}, password: "file:password"}}}}
   durable-nix: {{url: "{durable}", visibility: {visibility}}}
-  flakehub: {{visibility: {visibility}}}
+  flakehub: {{visibility: {visibility}{readers}}}
 """
 
 
@@ -74,6 +74,7 @@ def network(
     home.mkdir(parents=True)
     (home / "password").write_text(PASSWORD)
     overlay = home / "overlay.yaml"
+    is_private = durable.startswith("s3:")
     overlay.write_text(
         OVERLAY.format(
             attic=f"{web.url}/attic",
@@ -83,7 +84,8 @@ def network(
             realm=realm,
             durable=durable,
             # What the test's S3 server holds is for those with a credential.
-            visibility="private" if durable.startswith("s3:") else "public",
+            visibility="private" if is_private else "public",
+            readers=f', read_credential: {{user: {USER}, password: "file:password"}}' if is_private else "",
             user=USER,
         )
     )
