@@ -2,13 +2,14 @@
 
 import dagster as dg
 
-from flywheel_assets.domain.dispatches import Dispatch
+from flywheel_assets.domain.dispatches import Dispatch, DispatchState
 from flywheel_assets.orchestration.keys import Stage, asset_key
 from flywheel_assets.orchestration.metadata import Metadata, linked
 from flywheel_assets.orchestration.shown import shown_dispatches
 from flywheel_assets.promotion.dispatches import dispatches, last_dispatches
 from flywheel_assets.promotion.flywheel import Flywheel
-from flywheel_assets.promotion.waiting import said_of
+from flywheel_assets.promotion.ledger import publications
+from flywheel_assets.promotion.waiting import Said, said_of
 
 SHOWN_BUILDS = 100  # of each output, those heard of last: what is older has long come to its end
 SHOWN_STATES = 50
@@ -17,6 +18,7 @@ SHOWN_STATES = 50
 def dispatch_events(flywheel: Flywheel, instance: dg.DagsterInstance, output: str) -> list[dg.AssetObservation]:
     """Where each build of an output is on its way, when the UI shows another state. Raises EvidenceError."""
     newest = dict(list(last_dispatches(flywheel, output).items())[-SHOWN_BUILDS:])
+    on_record = {publication.build: publication.reference for publication in publications(flywheel, output)}
     asset = asset_key(Stage.PUBLISHED_ARTIFACT, output)
     shown = shown_dispatches(instance, asset, [str(build) for build in newest])
     return [
@@ -24,17 +26,22 @@ def dispatch_events(flywheel: Flywheel, instance: dg.DagsterInstance, output: st
             asset,
             partition=str(build),
             description=f"{last.state.value}{f': {last.detail}' if last.detail else ''}",
-            metadata=dispatch_metadata(flywheel, dispatches(flywheel, output, build)),
+            metadata=dispatch_metadata(flywheel, dispatches(flywheel, output, build), on_record.get(build, "")),
         )
         for build, last in newest.items()
-        if shown.get(str(build)) != _name_of(last)
+        if shown.get(str(build)) != _name_of(last, on_record.get(build, ""))
     ]
 
 
-def dispatch_metadata(flywheel: Flywheel, seen: list[Dispatch]) -> Metadata:
-    """The state, what is waited for and who acts, and a table of all that was seen until now."""
+def dispatch_metadata(flywheel: Flywheel, seen: list[Dispatch], reference: str = "") -> Metadata:
+    """The state, what is waited for and who acts, and a table of all that was seen until now.
+
+    With the ``reference`` under which it is on record nothing is waited for while its release stands.
+    """
     last, repository = seen[-1], flywheel.output(seen[-1].output).repository
     said = said_of(flywheel, last)
+    if reference and last.state is DispatchState.RELEASED:
+        said = Said("every-rule-holds", f"nothing: it was read back whole and is on record as {reference}", "", "")
     return {
         "state": dg.MetadataValue.text(last.state.value),
         "waits_for": dg.MetadataValue.text(said.message),
@@ -47,7 +54,7 @@ def dispatch_metadata(flywheel: Flywheel, seen: list[Dispatch]) -> Metadata:
         "revision": dg.MetadataValue.text(str(last.flake.revision)),
         "request": dg.MetadataValue.text(last.id),
         "states": _states(seen),
-        "dispatch": dg.MetadataValue.text(_name_of(last)),
+        "dispatch": dg.MetadataValue.text(_name_of(last, reference)),
     }
 
 
@@ -67,6 +74,6 @@ def _states(seen: list[Dispatch]) -> dg.MetadataValue:
     )
 
 
-def _name_of(last: Dispatch) -> str:
+def _name_of(last: Dispatch, reference: str) -> str:
     """Tells one state from the next."""
-    return f"{last.id} {last.state.value} {last.at.isoformat()}"
+    return f"{last.id} {last.state.value} {last.at.isoformat()} {reference}".rstrip()

@@ -60,7 +60,10 @@ def test_a_run_asks_the_sensor_follows_and_a_run_puts_it_on_record_once(flake: B
     assert flake.row(OUTPUT, BUILD).state is State.PUBLISHED
     assert flake.settle() == []
     assert flake.events(PUBLISHED, OUTPUT) == [BUILD]
-    assert shown(flake) == ["dispatched", "running", "released"]
+    assert shown(flake) == ["dispatched", "running", "released", "released"]
+    newest = flake.observed(PUBLISHED, OUTPUT, BUILD)[0].metadata
+    assert str(newest["waits_for"].value).startswith("nothing: it was read back whole and is on record as flakehub:")
+    assert not newest["to_change_it"].value
     assert len(flake.workflow.asked) == 1
 
 

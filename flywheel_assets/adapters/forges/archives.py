@@ -77,8 +77,10 @@ def _in_one(asking: Asking, target: str, run: PlatformRun, artifact: RunArtifact
     except _SpoiltError as error:
         yield Delivery(name, None, f"{name} {error}.")
     except LedAstrayError as error:
-        problem = f"{name} lies at {error.field}. Add that host to `hosts` of the source, if it is meant"
-        raise UnreadableError(f"{problem}: {error.problem}") from error
+        problem = f"{name} lies at {error.field}, which is no place of this source"
+        raise UnreadableError(
+            f"{problem}. Add its host, with a port that is not 443, to `hosts` of the source."
+        ) from error
     except InvalidInputError as error:
         yield Delivery(name, None, printable(f"{name} cannot be taken: {error.problem}", 400))
 
