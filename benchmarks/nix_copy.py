@@ -262,15 +262,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--gigabytes", type=float, default=5)
+    parser.add_argument("--only", choices=["closures", "memory"])
     parser.add_argument("--publish", help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.publish:
         publish_one(chosen.publish)
         return
     with tempfile.TemporaryDirectory(prefix="nix-copy-") as name:
-        contest("200 small paths and 50 MB", Path(name) / "one", (200, 5, 50_000_000), 0.5, chosen.rounds)
-        contest("2,000 paths", Path(name) / "two", (1999, 8, 0), 0.3, chosen.rounds)
-        memory(Path(name) / "three", chosen.gigabytes)
+        if chosen.only in {None, "closures"}:
+            contest("200 small paths and 50 MB", Path(name) / "one", (200, 5, 50_000_000), 0.5, chosen.rounds)
+            contest("2,000 paths", Path(name) / "two", (1999, 8, 0), 0.3, chosen.rounds)
+        if chosen.only in {None, "memory"}:
+            memory(Path(name) / "three", chosen.gigabytes)
 
 
 if __name__ == "__main__":

@@ -102,9 +102,9 @@ def fill(server: Server, size: int, layers: int) -> Release:
         pieces, hasher = Pieces(size // layers, number), hashlib.sha256()
         for piece in pieces:
             hasher.update(piece)
-        digest = BlobDigest.from_hex(hasher.hexdigest())
-        repository.put_blob(pieces, digest, pieces.size)
-        described.append({"mediaType": LAYER, "digest": str(digest), "size": pieces.size})
+        blob = BlobDigest.from_hex(hasher.hexdigest())
+        repository.put_blob(pieces, blob, pieces.size)
+        described.append({"mediaType": LAYER, "digest": str(blob), "size": pieces.size})
     digests = [layer["digest"] for layer in described]
     config = json.dumps(
         {"os": "linux", "architecture": "amd64", "config": {}, "rootfs": {"type": "layers", "diff_ids": digests}}

@@ -23,13 +23,15 @@ from flywheel_assets.catalog.models import Catalogue
 from flywheel_assets.domain.builds import BuildKey
 from flywheel_assets.domain.statements import canonical
 from flywheel_assets.gate.evaluate import evaluate
+from flywheel_assets.promotion.assembling import assemble
 from flywheel_assets.promotion.flywheel import Flywheel
 from flywheel_assets.promotion.intake import RECEIPT, output_log
 from flywheel_assets.promotion.judging import judge
-from flywheel_assets.promotion.ledger import INSPECTION, assemble, builds_of, one_reading, record
+from flywheel_assets.promotion.ledger import INSPECTION, builds_of, record
+from flywheel_assets.promotion.reading import one_reading
 from flywheel_assets.promotion.recipes import recipe_of
-from flywheel_assets.promotion.replaying import Outcome, replay
-from flywheel_assets.promotion.what_if import what_if
+from flywheel_assets.promotion.replaying import Outcome, Replayed, replay
+from flywheel_assets.promotion.what_if import Change, what_if
 from flywheel_assets.wiring import SAMPLE, SAMPLE_CATALOGUE, Settings, open_flywheel
 from flywheel_assets_tests.promotion.installation import resigned, trusting
 
@@ -114,17 +116,17 @@ def contest(home: Path, count: int) -> bool:
     bundle = assemble(fresh, OUTPUT, builds[-1])
     recipe = len(canonical(recipe_of(bundle, fresh.catalogue, fresh.clock()).model_dump(mode="json")))
     sys.stdout.write(f"       store {before:,} bytes, with verdicts {after:,}; a recipe {recipe:,}\n")
-    found = []
     fresh = opened(home)[0]
-    other = stricter(fresh.catalogue, signer)
-    seconds = timed(lambda: found.append(what_if(fresh, other, processes=len(os.sched_getaffinity(0)))))
+    other, found = stricter(fresh.catalogue, signer), list[Change]()
+    processes = len(os.sched_getaffinity(0))
+    seconds = timed(lambda: found.extend(what_if(fresh, other, processes=processes).changes))
     tell("what-if, another catalogue", seconds, count, judging)
-    if len(found[0].changes) != count:
-        raise SystemExit(f"only {len(found[0].changes)} would change")
-    fresh = opened(home)[0]
-    replayed = timed(lambda: found.append(replay(fresh, OUTPUT)))
+    if len(found) != count:
+        raise SystemExit(f"only {len(found)} would change")
+    fresh, again = opened(home)[0], list[Replayed]()
+    replayed = timed(lambda: again.extend(replay(fresh, OUTPUT)))
     tell("replay", replayed, count, judging)
-    if {each.outcome for each in found[1]} != {Outcome.REPRODUCED}:
+    if {each.outcome for each in again} != {Outcome.REPRODUCED}:
         raise SystemExit("not everything is reproduced")
     verdicts = timed(lambda: [evaluate(bundle, fresh.catalogue, fresh.clock()) for _ in range(500)])
     tell("one verdict, without I/O", verdicts, 500)

@@ -118,6 +118,10 @@ class SourceCache(Protocol):
         ...
 
 
+def agreed() -> None:
+    """A last word that lets everything happen."""
+
+
 class PublicationSurface(Protocol):
     """A durable surface. ``plan`` decides, ``copy`` to ``reveal`` carry out, ``read_back`` proves.
 
@@ -139,8 +143,12 @@ class PublicationSurface(Protocol):
         """Put the proofs beside the artifact, once each however often this runs."""
         ...
 
-    def reveal(self, plan: Plan) -> None:
-        """Make the names visible, last of all."""
+    def reveal(self, plan: Plan, last_word: Callable[[], object] = agreed) -> None:
+        """Make the names visible, last of all.
+
+        Whatever goes before, ``last_word`` is asked right before the artifact itself can be found; what it raises
+        leaves that out of sight, and is passed on.
+        """
         ...
 
     def read_back(self, release: Release, progress: Progress, proofs: Sequence[Proof] = ()) -> tuple[Reading, ...]:
@@ -154,8 +162,8 @@ class PublicationSurface(Protocol):
     def withdraw(self, release: Release, mark: Proof, others: Collection[str]) -> Unpublished:
         """Put ``mark`` beside the artifact, then take away the names by which consumers find it, as far as may be.
 
-        ``others`` are the references of all else that is published: what they need stays. Only names that still hold
-        this very artifact are taken. Raises ReadError and PublicationError, and then some of it may be done.
+        ``others`` are the store paths of all else that is published: what they need stays. Names are taken that hold
+        this very artifact, whoever gave them. Raises ReadError and PublicationError, and then some of it may be done.
         """
         ...
 
@@ -167,7 +175,10 @@ class PublishingWorkflow(Protocol):
     """
 
     def plan(self, release: Release) -> Plan:
-        """``missing`` names the version unless it is there. Raises NameTakenError when it has another revision."""
+        """``missing`` names the version unless it is there.
+
+        Raises NameTakenError when it has another revision, or is yanked.
+        """
         ...
 
     def dispatch(self, release: Release, request: str, summary: Proof) -> WorkflowRun:
@@ -183,6 +194,13 @@ class PublishingWorkflow(Protocol):
 
     def look(self, release: Release, run: str) -> WorkflowRun:
         """A run as it is now. Raises ReadError."""
+        ...
+
+    def cancel(self, release: Release, run: str) -> None:
+        """Ask the forge to cancel a run that was looked at before; more than once does no harm.
+
+        It may release all the same. Raises ReadError, PublicationError.
+        """
         ...
 
     def released(self, release: Release) -> FlakeVersion | None:

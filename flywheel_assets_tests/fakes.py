@@ -27,7 +27,7 @@ from flywheel_assets.domain.inspections import Reading, ReadState
 from flywheel_assets.domain.platform_runs import Ending
 from flywheel_assets.domain.publications import Attached, FlakeRelease, Plan, Proof, Release
 from flywheel_assets.domain.withdrawals import Unpublished
-from flywheel_assets.ports import Delivery, LogEntry, Progress
+from flywheel_assets.ports import Delivery, LogEntry, Progress, agreed
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
@@ -233,7 +233,7 @@ class FakeSurface:
             if held.setdefault(proof.name, attached) != attached:
                 raise PublicationError(f"{proof.name} holds another proof already.")
 
-    def reveal(self, plan: Plan) -> None:
+    def reveal(self, plan: Plan, last_word: Callable[[], object] = agreed) -> None:
         self._step("reveal")
         digest = plan.release.artifact.digest.hex
         lacking = [m for m, (body, _) in members_of(plan.release.artifact).items() if self.bodies.get(m) != body]
@@ -242,6 +242,7 @@ class FakeSurface:
         for name in plan.names:
             if self.names.get(name, digest) != digest and name not in plan.release.moving:
                 raise NameTakenError(f"{name} was taken since the plan.")
+        last_word()
         self.names.update(dict.fromkeys(plan.names, digest))
 
     def read_back(self, release: Release, progress: Progress, proofs: Sequence[Proof] = ()) -> tuple[Reading, ...]:
@@ -263,8 +264,8 @@ class FakeSurface:
         self._step("withdraw")
         self.others = frozenset(others)
         digest = release.artifact.digest.hex
-        self.attached.setdefault(digest, {})[mark.name] = Attached(data=mark.envelope, form=mark.form)
-        names = tuple(name for name in self._wanted_names(release) if self.names.get(name) == digest)
+        self.attached.setdefault(_place(release), {})[mark.name] = Attached(data=mark.envelope, form=mark.form)
+        names = tuple(name for name, held in self.names.items() if held == digest)
         if self.lets_nobody_delete:
             return Unpublished(remaining=names)
         for name in names:
@@ -289,7 +290,8 @@ class FakeWorkflow:
     """ports.PublishingWorkflow: a forge whose runs move on as they are looked at, and the releases they make.
 
     ``asked`` lists every request that was taken. ``refuses`` is raised instead of taking one, ``loses`` after it was
-    taken; ``hides`` keeps runs out of the forge's list, and ``lag`` releases for so many looks.
+    taken; ``hides`` keeps runs out of the forge's list, and ``lag`` releases for so many looks. ``bare``
+    ones tell no store path.
     """
 
     asked: list[str] = field(default_factory=list)
@@ -305,6 +307,7 @@ class FakeWorkflow:
     conclusion: str = "success"
     revision: GitRevision | None = None
     store_path: str = ""
+    bare: bool = False
     broken: ReadError | None = None
     summaries: list[Proof] = field(default_factory=list)
     before: Callable[[str], None] = nothing
@@ -312,9 +315,11 @@ class FakeWorkflow:
     def plan(self, release: Release) -> Plan:
         self._step("plan")
         flake, version = flake_of(release), self._version(release)
-        held = self.releases.get(version)
+        held = self._shown(release)
         if held is not None and held.revision != flake.revision:
             raise NameTakenError(f"{flake.name} {version} is of {held.revision}, and {flake.revision} was approved.")
+        if held is not None and held.yanked:
+            raise NameTakenError(f"{flake.name} {version} is yanked.")
         missing = () if held is not None else (version,)
         return Plan(
             release=release,
@@ -357,6 +362,13 @@ class FakeWorkflow:
                 self.release(release)
         return self.runs[request]
 
+    def cancel(self, release: Release, run: str) -> None:
+        del release
+        self._step("cancel")
+        request, seen = next((request, each) for request, each in self.runs.items() if each.id == run)
+        if seen.ending is None:
+            self.runs[request] = seen.model_copy(update={"ending": Ending.FAILED, "conclusion": "cancelled"})
+
     def release(self, release: Release) -> None:
         """What the workflow does at its end."""
         flake, version = flake_of(release), self._version(release)
@@ -368,7 +380,7 @@ class FakeWorkflow:
         if self.lag > 0:
             self.lag -= 1
             return None
-        return self.releases.get(self._version(release))
+        return self._shown(release)
 
     def read_back(self, release: Release, progress: Progress, proofs: Sequence[Proof] = ()) -> tuple[Reading, ...]:
         del progress, proofs
@@ -378,6 +390,11 @@ class FakeWorkflow:
         if held is None or held.yanked:
             detail = "yanked" if held else "not there"
             return (Reading(member="revision", state=ReadState.ABSENT, expected_digest=revision, detail=detail),)
+        if self.bare:
+            revised = Reading(
+                member="revision", state=ReadState.READ, digest=str(held.revision), expected_digest=revision
+            )
+            return (revised.model_copy(update={"detail": "no store path is told"}),)
         expected = {
             "revision": (str(held.revision), revision),
             "store path": (self.store_paths[version], release.artifact.name),
@@ -397,6 +414,11 @@ class FakeWorkflow:
     def yank(self) -> None:
         """Every release drops out of the list."""
         self.releases = {v: each.model_copy(update={"yanked": True}) for v, each in self.releases.items()}
+
+    def _shown(self, release: Release) -> FlakeVersion | None:
+        """A yanked one is told of under its version alone."""
+        found = self.releases.get(self._version(release))
+        return None if found and found.yanked and flake_of(release).version is None else found
 
     def _version(self, release: Release) -> str:
         flake = flake_of(release)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from typing import Any
-from urllib.parse import parse_qs, unquote
+from urllib.parse import parse_qs, unquote, urlencode
 from zipfile import ZIP_DEFLATED, ZipFile
 
 from flywheel_assets_tests.fakes import FakeClock
@@ -120,6 +120,7 @@ class Forge:
     unchanged: int = 0
     attested: dict[str, list[Attested]] = field(default_factory=dict)
     shows_attestations: bool = True
+    attestations_at_once: int = 100
     url: str = ""
     asked: list[str] = field(default_factory=list)
     _numbers: int = 0
@@ -225,7 +226,7 @@ class Github(Forge):
                 return self._git(rest)
             case ["attestations", digest]:
                 assert query["predicate_type"] == ["https://slsa.dev/provenance/v1"]
-                return self._attestations(digest.removeprefix("sha256:"), int(query["per_page"][0]))
+                return self._attestations(digest.removeprefix("sha256:"), query, path)
             case ["actions", *rest]:
                 return self._shown(rest, query)
         return Answer(404)
@@ -244,14 +245,17 @@ class Github(Forge):
                 return self._left(int(number))
         return Answer(404)
 
-    def _attestations(self, digest: str, most: int) -> Answer:
+    def _attestations(self, digest: str, query: dict[str, list[str]], path: str) -> Answer:
+        """A page of them; ``after`` is the cursor, which only the header `Link` of the page before tells."""
         if not self.shows_attestations:
             return Answer(403)
-        kept = self.attested.get(digest, [])[:most]
-        if not kept:
+        start = int(query.get("after", ["0"])[0])
+        end = start + min(int(query["per_page"][0]), self.attestations_at_once)
+        kept = self.attested.get(digest, [])[start:end]
+        if not kept and not start:
             return Answer(404)
         entries: list[dict[str, Any]] = []
-        for number, each in enumerate(kept):
+        for number, each in enumerate(kept, start):
             entry: dict[str, Any] = {"repository_id": 7, "bundle": None, "initiator": "user"}
             if each.packing == "inline":
                 entry["bundle"] = json.loads(each.bundle)
@@ -259,7 +263,10 @@ class Github(Forge):
                 suffix = "json.sn" if each.packing == "suffix" else "json"
                 entry["bundle_url"] = f"{self.url}/attested/{digest}/{number}.{suffix}?sig=s3cret"
             entries.append(entry)
-        return _json({"attestations": entries})
+        following = f"{path}?{urlencode({**query, 'after': [str(end)]}, doseq=True)}"
+        more = {"Link": f'<{following}>; rel="next"'} if end < len(self.attested[digest]) else {}
+        found = _json({"attestations": entries})
+        return Answer(found.status, {**found.headers, **more}, found.body)
 
     def _attempt(self, number: int, attempt: int, *, is_about_jobs: bool) -> Answer:
         run = self.runs.get(number)

@@ -24,6 +24,7 @@ from flywheel_assets_tests.promotion.installation import (
 
 KEYS = {
     "output", "build", "state", "verdict", "reason", "message", "remedy", "actor", "published_at", "settled",
+    "exception",
 }  # fmt: skip
 EXPLAINED = {"findings", "blockers", "call", "passes_at", "passes_until", "says", "since", "steps", "waits_for"}
 

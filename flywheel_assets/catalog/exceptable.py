@@ -10,3 +10,6 @@ EXCEPTABLE: dict[str, frozenset[str]] = {
     "ownership_is_documented": frozenset({"cleanness-undocumented"}),
 }
 """Never who signed, what was read, what people decided, or damage."""
+
+OF_VALIDATIONS = EXCEPTABLE["validation_is_green"]
+"""Reasons that are about validations: an exception names those that it is about, and excepts no other."""

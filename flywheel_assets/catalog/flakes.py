@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from itertools import takewhile
+from urllib.parse import urlsplit
 
 from flywheel_assets.catalog.models import (
     Catalogue,
@@ -15,7 +16,9 @@ from flywheel_assets.catalog.models import (
 from flywheel_assets.catalog.urls import is_confidential, is_http
 from flywheel_assets.domain.names import is_flake_attribute
 
+NO_BASIC_AUTH = "has a user and a password, and a forge takes a token: give it as `bearer`"
 Complaint = tuple[tuple[str, ...], str]
+_FLAKEHUB = "https://api.flakehub.com"
 
 
 def flake_surfaces(catalogue: Catalogue) -> Iterator[Complaint]:
@@ -32,6 +35,13 @@ def flake_surfaces(catalogue: Catalogue) -> Iterator[Complaint]:
             yield (*path, "url"), "is FlakeHub's API: https, or http on this machine"
         if surface.credential is not None:
             yield (*path, "credential"), "is not for FlakeHub, which takes no release from here: see `forge`"
+        if forge is not None and forge.credential.user is not None:
+            yield (*path, "forge", "credential"), NO_BASIC_AUTH
+        elif forge is not None and not forge.credential.authorises:
+            yield (
+                (*path, "forge", "credential"),
+                "has no token, and nobody else may start a workflow: give it as `bearer`",
+            )
         if forge is not None and not is_confidential(forge.url):
             yield (*path, "forge", "url"), "would show the forge's token to all who are on the way: use https"
 
@@ -73,3 +83,25 @@ def _flake(
         theirs = entry.publication.flake if entry.publication else None
         if theirs is not None and theirs.name.lower() == flake.name.lower():
             yield (*path, "name"), f"{flake.name!r} is released by the output {other!r} too"
+
+
+def unlikely(catalogue: Catalogue) -> Iterator[str]:
+    """A sentence for what FlakeHub itself, or a runner, will most likely refuse. Neither can be asked from here.
+
+    FlakeHub has the last word on names, and a folder may be served to others under a URL of which no catalogue tells.
+    """
+    for name, output in catalogue.outputs.items():
+        target = output.publication
+        if target is None or target.flake is None:
+            continue
+        if not catalogue.durable(target.surface).url.startswith(_FLAKEHUB):
+            continue
+        flake, path = target.flake, f"outputs.{name}.publication.flake"
+        owner, _, _ = urlsplit(output.repository).path.strip("/").partition("/")
+        if flake.name.partition("/")[0].lower() != owner.lower():
+            yield f"{path}.name: FlakeHub takes {flake.name} from no repository of {owner}: that comes first in it."
+        if not catalogue.durable(flake.binaries).url.startswith(("https:", "s3:")):
+            yield (
+                f"{path}.binaries: {flake.binaries!r} is written at {catalogue.durable(flake.binaries).url}, where no "
+                "runner and no consumer elsewhere reads it: it takes https or a public bucket."
+            )

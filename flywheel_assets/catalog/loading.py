@@ -1,8 +1,8 @@
 """Reading a catalogue and its overlays: YAML 1.2, the limits policy, and errors that name file and line.
 
-An overlay is merged key by key over what comes before it; a list or a scalar replaces, and what gets a new ``url``, a
-surface, its forge or a source, begins without credentials and hosts. Merging happens before validation, so an overlay
-can point a surface elsewhere but cannot weaken what the models demand.
+An overlay is merged over what comes before it; what gets a new ``url``, a surface, its forge or a source, begins
+without credentials and hosts. Merging happens before validation, so an overlay can point a surface elsewhere but cannot
+weaken what the models demand.
 """
 
 from collections.abc import Mapping
@@ -17,13 +17,13 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.events import AliasEvent, MappingStartEvent, SequenceStartEvent
 
 from flywheel_assets.catalog.models import Catalogue
+from flywheel_assets.catalog.overlays import is_given, lay_over
 from flywheel_assets.catalog.references import complaints
 from flywheel_assets.domain.errors import CatalogError, printable
 from flywheel_assets.domain.limits import DEFAULT_LIMITS, Limits
 
 Path_ = tuple[str, ...]
 Places = dict[Path_, str]
-_OF_A_PLACE = ("credential", "read_credential", "app", "hosts")
 
 
 class _Constructor(RoundTripConstructor):
@@ -46,17 +46,18 @@ def load_catalogue(files: list[Path], limits: Limits = DEFAULT_LIMITS) -> Catalo
     """
     merged: dict[str, Any] = {}
     places: Places = {}
+    moved: dict[Path_, str] = {}
     for file in files:
         document = _read(file, limits)
         _locate(document, file, (), places)
-        overlay = _plain(document)
-        _forget_what_was_shown(merged, overlay)
-        _merge(merged, overlay)
+        forgotten = lay_over(merged, _plain(document))
+        moved |= {path: places[url] for path, url in forgotten.items()}
+    moved = {path: place for path, place in moved.items() if not is_given(merged, path)}
     try:
         catalogue = Catalogue.model_validate(merged)
     except ValidationError as error:
-        raise CatalogError(_sentences(error, places)) from error
-    found = [f"{_place(path, places)}: {'.'.join(path)} {sentence}." for path, sentence in complaints(catalogue)]
+        raise CatalogError(_sentences(error, places, moved)) from error
+    found = [_complaint(path, sentence, places, moved) for path, sentence in complaints(catalogue)]
     if found:
         raise CatalogError(found)
     return catalogue
@@ -168,40 +169,6 @@ def _plain(node: Any) -> Any:
     return [_plain(value) for value in node] if isinstance(node, list) else node
 
 
-def _forget_what_was_shown(base: dict[str, Any], overlay: dict[str, Any]) -> None:
-    """What an overlay points elsewhere must not show its old credential to the new place.
-
-    A forge is forgotten with its surface too: who moves the one says anew who may start workflows for it.
-    """
-    for part in ("surfaces", "sources"):
-        entries = overlay.get(part)
-        for name, entry in entries.items() if isinstance(entries, dict) else ():
-            known, forge = _inner(_inner(base, part), name), _inner(entry, "forge")
-            if "url" in _inner(entries, name):
-                _forget(known)
-            if "url" in _inner(entries, name) or "url" in forge:
-                _forget(_inner(known, "forge"))
-
-
-def _inner(node: object, key: str) -> dict[str, Any]:
-    """The mapping under ``key``, not a copy of it; an empty one where there is none."""
-    found = node.get(key) if isinstance(node, dict) else None
-    return found if isinstance(found, dict) else {}
-
-
-def _forget(known: dict[str, Any]) -> None:
-    for field in _OF_A_PLACE:
-        known.pop(field, None)
-
-
-def _merge(base: dict[str, Any], overlay: dict[str, Any]) -> None:
-    for key, value in overlay.items():
-        if isinstance(value, dict) and isinstance(base.get(key), dict):
-            _merge(base[key], value)
-        else:
-            base[key] = value
-
-
 def _place(path: Path_, places: Places) -> str:
     while path and path not in places:
         path = path[:-1]
@@ -216,7 +183,15 @@ def _path(loc: tuple[int | str, ...]) -> Path_:
     return tuple(parts)
 
 
-def _sentences(error: ValidationError, places: Places) -> list[str]:
+def _complaint(path: Path_, sentence: str, places: Places, moved: Mapping[Path_, str]) -> str:
+    """``moved``: what is missing because an overlay gives a new ``url``, with the place of that."""
+    if path in moved:
+        again = "is to be given again: an overlay gives another url here, and what was for the old one is not for it"
+        return f"{moved[path]}: {'.'.join(path)} {again}."
+    return f"{_place(path, places)}: {'.'.join(path)} {sentence}."
+
+
+def _sentences(error: ValidationError, places: Places, moved: Mapping[Path_, str]) -> list[str]:
     sentences = []
     for detail in error.errors(include_url=False, include_input=False):
         path = _path(detail["loc"])
@@ -225,5 +200,5 @@ def _sentences(error: ValidationError, places: Places) -> list[str]:
             message = "is required and missing"
         elif detail["type"] == "extra_forbidden":
             message = "is not a key that the catalogue knows"
-        sentences.append(f"{_place(path, places)}: {'.'.join(path)} {message}.")
+        sentences.append(_complaint(path, message, places, moved))
     return sentences

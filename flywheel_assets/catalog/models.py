@@ -1,9 +1,9 @@
 """What a catalogue may contain. Every description here is also shown by editors through the JSON Schema."""
 
-import binascii
-from base64 import b64decode, b64encode
 from collections.abc import Mapping
+from contextlib import suppress
 from enum import StrEnum
+from hashlib import sha256
 from typing import Annotated, Literal, Self
 
 from pydantic import (
@@ -17,6 +17,7 @@ from pydantic import (
     model_validator,
 )
 
+from flywheel_assets.catalog.exceptable import OF_VALIDATIONS
 from flywheel_assets.domain.decisions import Act
 from flywheel_assets.domain.digests import EvidenceDigest
 from flywheel_assets.domain.names import (
@@ -31,6 +32,7 @@ from flywheel_assets.domain.names import (
     WorkflowRef,
 )
 from flywheel_assets.domain.platform_runs import RunId
+from flywheel_assets.domain.public_keys import fingerprint_of, pem_of
 from flywheel_assets.domain.statements import canonical
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=2000, strip_whitespace=True)]
@@ -277,6 +279,18 @@ class TrustedKey(Entry):
     valid_from: AwareDatetime | None = None
     valid_until: AwareDatetime | None = None
 
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 (hex) of the key (SubjectPublicKeyInfo), or of issuer and identity: what it is under any name.
+
+        Of what is no key, as an earlier catalogue may have had it, that of its text: loading one has a complaint.
+        """
+        if self.public_key is not None:
+            with suppress(ValueError):
+                return fingerprint_of(self.public_key)
+            return sha256(self.public_key.encode()).hexdigest()
+        return sha256(canonical({"issuer": self.issuer, "identity": self.identity})).hexdigest()
+
     @model_validator(mode="after")
     def _is_a_key_or_an_identity(self) -> Self:
         if (self.issuer is None) != (self.identity is None):
@@ -294,29 +308,11 @@ class TrustedKey(Entry):
         return self
 
 
-PersonKey = Annotated[
-    str,
-    StringConstraints(
-        pattern=r"^(-----BEGIN PUBLIC KEY-----[\s\S]+|ssh-ed25519 [A-Za-z0-9+/=]+( .*)?)$", max_length=2000
-    ),
-]
-
-
-# SubjectPublicKeyInfo of an Ed25519 key but for its 32 bytes (RFC 8410, section 4), and what OpenSSH writes there
-# instead (RFC 8709, section 4).
-_SPKI_ED25519, _SSH_ED25519 = bytes.fromhex("302a300506032b6570032100"), b"\0\0\0\x0bssh-ed25519\0\0\0\x20"
-
-
-def _pem_of_openssh(line: str) -> str:
-    """``ssh-ed25519 <base64> [comment]`` as PEM. ValueError when it is no such key."""
-    try:
-        blob = b64decode(line.split()[1], validate=True)
-    except (IndexError, binascii.Error) as error:
-        raise ValueError("is no line of an OpenSSH public key") from error
-    if not blob.startswith(_SSH_ED25519) or len(blob) != len(_SSH_ED25519) + 32:
-        raise ValueError("is no Ed25519 key of OpenSSH")
-    spki = b64encode(_SPKI_ED25519 + blob.removeprefix(_SSH_ED25519)).decode("ascii")
-    return f"-----BEGIN PUBLIC KEY-----\n{spki}\n-----END PUBLIC KEY-----\n"
+_PERSON_KEY = (
+    r"^(-----BEGIN PUBLIC KEY-----\s[A-Za-z0-9+/=\s]+-----END PUBLIC KEY-----\s*|ssh-ed25519 [A-Za-z0-9+/=]+( .*)?)$"
+)
+PersonKey = Annotated[str, StringConstraints(max_length=2000), Field(json_schema_extra={"pattern": _PERSON_KEY})]
+"""Read by `domain.public_keys`, which says better than a pattern what is wrong with one."""
 
 
 class Person(Entry):
@@ -342,14 +338,13 @@ class Person(Entry):
     @property
     def public_keys(self) -> tuple[str, ...]:
         """The keys as PEM."""
-        return tuple(key if key.startswith("-----") else _pem_of_openssh(key) for key in self.keys)
+        return tuple(map(pem_of, self.keys))
 
     @field_validator("keys")
     @classmethod
     def _are_keys(cls, keys: tuple[str, ...]) -> tuple[str, ...]:
         for key in keys:
-            if not key.startswith("-----"):
-                _pem_of_openssh(key)
+            pem_of(key)
         return keys
 
 
@@ -368,6 +363,11 @@ class GateException(Entry):
     reason: Line = Field(
         description="The reason code that is excepted (docs/reasons.md), such as `validation-missing`."
     )
+    validations: tuple[Line, ...] = Field(
+        default=(),
+        description="Which validations need not have passed: for the reasons of `validation_is_green`, where no other "
+        "is excepted, and for no other reason.",
+    )
     output: OutputName
     digest: Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")] | None = Field(
         default=None, description="Only this artifact; without it every build of the output."
@@ -375,6 +375,14 @@ class GateException(Entry):
     owner: OutputName = Field(description="Key in `owners`: who answers for the exception.")
     because: Text
     until: AwareDatetime = Field(description="From this time on it counts no longer.")
+
+    @model_validator(mode="after")
+    def _names_the_validations_that_it_is_about(self) -> Self:
+        if self.reason in OF_VALIDATIONS and not self.validations:
+            raise ValueError(f"name under `validations` those that it is about: {self.reason} may be said of any")
+        if self.reason not in OF_VALIDATIONS and self.validations:
+            raise ValueError(f"validations belong to {', '.join(sorted(OF_VALIDATIONS))}")
+        return self
 
 
 class Role(StrEnum):
@@ -592,7 +600,9 @@ class Product(Entry):
         description="Dual publication: other outputs that are published too, each from `canonical`.",
     )
     canonical: OutputName | None = Field(
-        default=None, description="Dual publication: the one output whose source and revision the others must share."
+        default=None,
+        description="Dual publication: the one output whose source and revision the others must share. "
+        "So it is while a change of authority is declared and what it moves from is published too.",
     )
 
 

@@ -6,7 +6,7 @@ from posixpath import normpath
 from urllib.parse import unquote
 
 from flywheel_assets.catalog.deciding import complaints_about_decisions
-from flywheel_assets.catalog.flakes import Complaint, flake_surfaces, released
+from flywheel_assets.catalog.flakes import NO_BASIC_AUTH, Complaint, flake_surfaces, released
 from flywheel_assets.catalog.models import (
     ArtifactType,
     Audience,
@@ -159,6 +159,8 @@ def _sources(catalogue: Catalogue) -> Iterator[Complaint]:
             if uri in taken:
                 yield path, f"names {uri}, which is of the source {taken[uri]!r} already"
             taken.setdefault(uri, name)
+        if source.credential is not None and source.credential.user is not None:
+            yield ("sources", name, "credential"), NO_BASIC_AUTH
         for uri in source.repository_ids:
             if uri not in source.repositories:
                 yield ("sources", name, "repository_ids", uri), "is not in the source's repositories"

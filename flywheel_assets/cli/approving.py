@@ -7,9 +7,11 @@ import click
 
 from flywheel_assets.cli.console import console
 from flywheel_assets.cli.looking import parse_build
-from flywheel_assets.cli.signing import period, settle, signer_of, signing_options
+from flywheel_assets.cli.signing import key_option, period, prose, settle, signer_of, signing_options
 from flywheel_assets.domain.errors import printable
 from flywheel_assets.promotion.deciding import signed_decision
+from flywheel_assets.promotion.excuses import headline
+from flywheel_assets.promotion.explaining import explain_builds
 from flywheel_assets.promotion.proposing import ACCEPTABLE, approval_of, case_of, count_of, told_of
 from flywheel_assets.wiring import open_flywheel, settings
 from flywheel_assets.wiring.people import read_unsigned, write_decision
@@ -32,16 +34,17 @@ def approve(output: str, build: str, lasts: str | None, accepts: tuple[str, ...]
     flywheel, key = open_flywheel(settings()), parse_build(build)
     case = case_of(flywheel, output, key)
     approval = approval_of(case, reason, period(lasts) if lasts else None, accepts)
-    out = console()
+    out = prose(given)
     for label, value in told_of(case, approval).items():
         out.print(f"  {label + ':':<12} {value}")
     if settle(flywheel, approval, given, case):
-        out.print(f"Approved, as {approval.id}.\n{count_of(flywheel, output, key)}")
+        (excuse,) = explain_builds(flywheel, output, key)
+        out.print(f"Approved, as {approval.short_id}.\n{count_of(flywheel, output, key, accepts)}\n{headline(excuse)}")
 
 
 @click.command(help="Sign a decision that `--unsigned` wrote elsewhere, shown in full; this needs no installation.")
 @click.argument("statement", type=click.Path(path_type=Path))
-@click.option("--key", "key_file", default=None, envvar="FLYWHEEL_PERSON_KEY", type=click.Path(path_type=Path))
+@key_option
 @click.option(
     "--write", "target", required=True, type=click.Path(path_type=Path), help="The file that goes into the inbox."
 )

@@ -30,13 +30,14 @@ COLOURS = {
 }
 
 
-def console() -> Console:
+def console(*, aside: bool = False) -> Console:
     """Standard output. Wide when it is no terminal, so that a log or a pipe gets whole lines.
 
-    Nothing is taken for markup: names of files and words of receipts are printed as they are.
+    ``aside`` is standard error: for what is said beside a document. Nothing is taken for markup: names of files and
+    words of receipts are printed as they are.
     """
-    width = None if sys.stdout.isatty() else WIDTH_WITHOUT_TERMINAL
-    return Console(width=width, highlight=False, soft_wrap=False, markup=False, emoji=False)
+    width = None if (sys.stderr if aside else sys.stdout).isatty() else WIDTH_WITHOUT_TERMINAL
+    return Console(stderr=aside, width=width, highlight=False, soft_wrap=False, markup=False, emoji=False)
 
 
 def verdict_text(verdict: str) -> Text:

@@ -6,10 +6,11 @@ import click
 from rich.table import Table
 
 from flywheel_assets.cli.console import NARROW, console, print_json
-from flywheel_assets.cli.signing import end, settle, signing_options
+from flywheel_assets.cli.signing import end, prose, settle, signing_options
 from flywheel_assets.domain.decisions import Act, Scope
 from flywheel_assets.domain.errors import UsageError
 from flywheel_assets.promotion.proposing import decided, meeting_of, revocation_of
+from flywheel_assets.promotion.still_public import what_a_hold_leaves
 from flywheel_assets.promotion.weighing import Weighed, decisions_on
 from flywheel_assets.wiring import open_flywheel, settings
 
@@ -33,9 +34,11 @@ def hold(
     now = flywheel.clock()
     decision = decided(Act.HOLD, Scope(output=output, builder=builder), reason, now, end(until, now))
     what = output or (f"what {builder} builds" if builder else "everything")
-    console().print(f"  hold {what}, {_until(decision.expires_at)}")
+    prose(given).print(f"  hold {what}, {_until(decision.expires_at)}")
     if settle(flywheel, decision, given):
-        console().print(f"Held. `flywheel revoke {decision.id}` takes it back.")
+        prose(given).print(f"Held. `flywheel revoke {decision.short_id}` takes it back.")
+        if stays := what_a_hold_leaves(flywheel, decision.scope):
+            prose(given).print(stays)
 
 
 @click.command(help="Take a decision back, by its id or the first eight digits of it. A withdrawal cannot be.")
@@ -46,9 +49,9 @@ def revoke(decision: str, reason: str, **given: Any) -> None:
     flywheel = open_flywheel(settings())
     revocation = revocation_of(flywheel, decision, reason)
     (row,) = [row for row in decisions_on(flywheel) if row.decision.id == revocation.scope.decision][:1]
-    console().print(f"  revoke: {row.who} {row.decision.act.value}s {row.what}")
+    prose(given).print(f"  revoke: {row.who} {row.decision.act.value}s {row.what}")
     if settle(flywheel, revocation, given):
-        console().print("Revoked.")
+        prose(given).print("Revoked.")
 
 
 @click.command(help="Say that a gate of a product's change of release authority is met, by its number or its text.")
@@ -59,9 +62,9 @@ def meet(product: str, condition: str, reason: str, **given: Any) -> None:
     """Meet it."""
     flywheel = open_flywheel(settings())
     decision = meeting_of(flywheel.catalogue, product, condition, reason, flywheel.clock())
-    console().print(f"  met for {decision.scope.output}: {decision.scope.condition}")
+    prose(given).print(f"  met for {decision.scope.output}: {decision.scope.condition}")
     if settle(flywheel, decision, given):
-        console().print(f"Met. `flywheel revoke {decision.id}` takes it back.")
+        prose(given).print(f"Met. `flywheel revoke {decision.short_id}` takes it back.")
 
 
 @click.command(help="What people decided: who, what, until when, and whether it counts and why not.")
@@ -81,7 +84,7 @@ def decisions(output: str | None, as_document: bool) -> None:
         out.print(_table(rows))
     else:
         for row in rows:
-            out.print(f"{row.decision.id.hex[:12]}  {row.who} {row.decision.act.value}s {row.what}")
+            out.print(f"{row.decision.short_id}  {row.who} {row.decision.act.value}s {row.what}")
             out.print(f"  {row.counts}; {row.decision.reason}")
     counting = sum(not row.why_not for row in rows)
     out.print(f"{len(rows)} decisions, {counting} of which count.")
@@ -96,7 +99,7 @@ def _table(rows: list[Weighed]) -> Table:
     for row in rows:
         decision = row.decision
         table.add_row(
-            decision.id.hex[:12],
+            decision.short_id,
             decision.act.value,
             row.who,
             f"{row.attested.arrived_at:%Y-%m-%d %H:%M}Z",

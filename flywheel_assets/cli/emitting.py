@@ -79,10 +79,7 @@ def _run(options: Mapping[str, Any]) -> BuilderRun:
         invocation=_invocation(options, source),
         source=source,
         definition=options["definition"],
-        locked_inputs=tuple(
-            LockedInput(name=str(lock), digest=Sha256.of((Path(options["checkout"]) / lock).read_bytes()))
-            for lock in options["locks"]
-        ),
+        locked_inputs=tuple(_locked(Path(options["checkout"]), lock) for lock in options["locks"]),
         trigger=Trigger(
             event=TriggerEvent.TAG if is_tag else event, actor=options["actor"], from_fork=options["from_fork"]
         ),
@@ -171,6 +168,16 @@ def ref_of_ci() -> str:
     if branch := os.environ.get("CI_COMMIT_BRANCH"):
         return f"refs/heads/{branch}"
     return os.environ.get("GITHUB_REF", "")
+
+
+def _locked(checkout: Path, lock: Path) -> LockedInput:
+    try:
+        return LockedInput(name=str(lock), digest=Sha256.of((checkout / lock).read_bytes()))
+    except FileNotFoundError as error:
+        remedy = "Name a file relative to the checkout (--source)."
+        if lock.name == "flake.lock":
+            remedy = "A flake without inputs has none: give --lock flake.nix, which then says all that there is."
+        raise UsageError(f"--lock {lock} is not there in the checkout. {remedy}") from error
 
 
 def _system() -> str:

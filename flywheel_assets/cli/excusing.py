@@ -101,8 +101,7 @@ def _print(excuse: Excuse, me: str, now: datetime) -> None:
         out.print(f"  passes by the exception {finding.exception}: {finding.rule} ({finding.reason})")
         out.print(f"    {finding.message}.")
     if excuse.findings:
-        holding = len(excuse.findings) - len(excuse.failed)
-        out.print(f"  {holding} of {len(excuse.findings)} rules hold.\n")
+        out.print(f"  {excuse.rules_hold}.\n")
 
 
 def _print_blocker(blocker: Blocker) -> None:
@@ -125,4 +124,7 @@ def _age(span: timedelta) -> str:
     hours = int(span.total_seconds() // 3600)
     if hours >= 48:  # noqa: PLR2004 - two days
         return f"{hours // 24} days"
-    return f"{hours} hours" if hours > 1 else "just now"
+    if hours > 1:
+        return f"{hours} hours"
+    minutes = int(span.total_seconds() // 60)
+    return f"{minutes} minutes" if minutes > 1 else "just now"

@@ -1,5 +1,7 @@
 """`flywheel report`: it only looks."""
 
+from collections import Counter
+
 import click
 from rich.table import Table
 from rich.text import Text
@@ -7,7 +9,7 @@ from rich.text import Text
 from flywheel_assets.cli.console import NARROW, console, print_json, verdict_text
 from flywheel_assets.domain.builds import BuildKey
 from flywheel_assets.domain.errors import UsageError
-from flywheel_assets.promotion.report import Row, as_json
+from flywheel_assets.promotion.report import Row, State, as_json
 from flywheel_assets.promotion.report import report as rows_of
 from flywheel_assets.wiring import Settings, open_flywheel, settings
 
@@ -30,16 +32,27 @@ def print_report(chosen: Settings, rows: list[Row]) -> None:
     out = console()
     if out.width < NARROW:
         for row in rows:
-            out.print(
-                Text(f"{row.output} {row.build}  ", style="bold"), verdict_text(row.verdict), f", {row.reason}", sep=""
-            )
+            out.print(Text(f"{row.output} {row.build}  ", style="bold"), _verdict(row), f", {row.reason}", sep="")
             if row.published_at:
                 out.print(f"  published at {_short(chosen, row.published_at)}")
     else:
         out.print(_table(chosen, rows))
+    if unsettled := sum(not row.settled for row in rows):
+        out.print(
+            f"* {unsettled} were judged before something came that bears on them: the next run judges them again."
+        )
+    for name, count in Counter(row.exception for row in rows if row.exception).items():
+        out.print(f"{count} of them pass by the exception {name}.")
+    for row in (row for row in rows if row.state in {State.TO_WITHDRAW, State.TO_YANK}):
+        out.print(f"{row.output} {row.build}: {row.message}. {row.actor}: {row.remedy}")
     states = [row.state.value for row in rows]
     counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
     out.print(f"\n{len(rows)} builds: {counts or 'none'}. `flywheel why-not OUTPUT [BUILD]` explains any of them.")
+
+
+def _verdict(row: Row) -> Text:
+    """The verdict, with a mark where evidence or the catalogue changed since."""
+    return verdict_text(row.verdict).append("" if row.settled else "*")
 
 
 def _table(chosen: Settings, rows: list[Row]) -> Table:
@@ -49,7 +62,7 @@ def _table(chosen: Settings, rows: list[Row]) -> Table:
     table.add_column("where published", overflow="fold")
     for row in rows:
         where = _short(chosen, row.published_at)
-        table.add_row(row.output, row.build, row.state.value, verdict_text(row.verdict), row.reason, where)
+        table.add_row(row.output, row.build, row.state.value, _verdict(row), row.reason, where)
     return table
 
 

@@ -9,9 +9,17 @@ from importlib import import_module
 import click
 
 from flywheel_assets import __version__
-from flywheel_assets.domain.errors import CatalogError, FlywheelError, UsageError
+from flywheel_assets.domain.errors import (
+    CatalogError,
+    EvidenceError,
+    FlywheelError,
+    RateLimitedError,
+    UnauthorisedError,
+    UnreadableError,
+    UsageError,
+)
 
-DONE, REJECTED, MISUSED, INTERRUPTED = 0, 1, 2, 130
+DONE, REJECTED, MISUSED, UNTOLD, INTERRUPTED = 0, 1, 2, 3, 130
 
 # Name: (where it lives, its help line). The line stands here so that `flywheel --help` imports none of them.
 COMMANDS = {
@@ -81,6 +89,15 @@ def cli() -> None:
     """
 
 
+def _code_of(error: FlywheelError) -> int:
+    """No answer is told apart from the answer no: what asks again later may help there."""
+    if isinstance(error, CatalogError | UsageError):
+        return MISUSED
+    if isinstance(error, EvidenceError | UnauthorisedError | RateLimitedError | UnreadableError):
+        return UNTOLD
+    return REJECTED
+
+
 def main() -> None:
     """Run the command line; an error that is ours becomes a sentence and an exit code."""
     try:
@@ -93,12 +110,9 @@ def main() -> None:
     except (click.Abort, KeyboardInterrupt):
         click.echo("flywheel: interrupted. Run it again to go on: nothing is lost or doubled.", err=True)
         sys.exit(INTERRUPTED)
-    except (CatalogError, UsageError) as error:
-        click.echo(f"flywheel: {error}", err=True)
-        sys.exit(MISUSED)
     except FlywheelError as error:
         click.echo(f"flywheel: {error}", err=True)
-        sys.exit(REJECTED)
+        sys.exit(_code_of(error))
     except BrokenPipeError:
         sys.exit(DONE)
     except OSError as error:

@@ -8,10 +8,13 @@ from flywheel_assets.cli.standing_in import at_stand_in
 from flywheel_assets.domain.builds import BuildKey
 from flywheel_assets.domain.dispatches import Dispatch
 from flywheel_assets.domain.errors import PromotionRefusedError
+from flywheel_assets.domain.publications import Plan
 from flywheel_assets.promotion.explaining import explain_refusal
 from flywheel_assets.promotion.flywheel import Flywheel
+from flywheel_assets.promotion.ledger import last_verdict, publications
 from flywheel_assets.promotion.publishing import plan_promotion
 from flywheel_assets.promotion.publishing import promote as publish
+from flywheel_assets.promotion.report import excepted_by
 from flywheel_assets.promotion.waiting import said_of
 from flywheel_assets.wiring import open_flywheel, settings
 
@@ -38,10 +41,7 @@ def _promote(flywheel: Flywheel, output: str, key: BuildKey, *, dry_run: bool, a
             if as_document:
                 print_json({"schema": 1, "plan": plan.model_dump(mode="json", exclude={"release"})})
                 return
-            out.print(f"Would publish {plan.reference}")
-            out.print(f"  to copy: {len(plan.missing)}, present: {len(plan.present)}, names to set: {len(plan.names)}")
-            for part in (*plan.missing, *plan.names):
-                out.print(f"  + {part}")
+            _print_plan(flywheel, key, plan)
             return
         with bytes_progress(f"{output} {key}") as progress:
             done = publish(flywheel, output, key, progress)
@@ -60,4 +60,22 @@ def _promote(flywheel: Flywheel, output: str, key: BuildKey, *, dry_run: bool, a
         print_json({"schema": 1, "publication": done.publication.model_dump(mode="json")})
         return
     out.print(f"Published {done.publication.reference}")
-    out.print(f"  {len(done.copied)} members copied, {done.publication.bytes_read_back:,} bytes read back")
+    members = "1 member" if len(done.copied) == 1 else f"{len(done.copied)} members"
+    out.print(f"  {members} copied, {done.publication.bytes_read_back:,} bytes read back")
+    recorded = last_verdict(flywheel, output, key)
+    if recorded and (exception := excepted_by(flywheel.catalogue, recorded.verdict)):
+        out.print(f"  it passes by the exception {exception}")
+
+
+def _print_plan(flywheel: Flywheel, key: BuildKey, plan: Plan) -> None:
+    """What would be done; since when it is published, where all of it is there and on record."""
+    out, records = console(), publications(flywheel, plan.release.output)
+    on_record = next((each for each in records if (each.build, each.reference) == (key, plan.reference)), None)
+    if on_record and not (plan.missing or plan.names):
+        out.print(f"Already published at {plan.reference}, since {on_record.published_at:%Y-%m-%d %H:%M} UTC.")
+        return
+    out.print(f"Would publish {plan.reference}")
+    out.print(f"  to copy: {len(plan.missing)}, present: {len(plan.present)}, names to set: {len(plan.names)}")
+    for what, parts in (("copy", plan.missing), ("name", plan.names)):
+        for part in parts:
+            out.print(f"  + {what} {part}")

@@ -7,27 +7,32 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from rich.console import Console
 
-from flywheel_assets.cli.console import console
+from flywheel_assets.cli.console import console, print_json
 from flywheel_assets.domain.decisions import Decision, decision_statement
 from flywheel_assets.domain.errors import UsageError
 from flywheel_assets.promotion.deciding import signed_decision, signers_of, take_decision
 from flywheel_assets.promotion.flywheel import Flywheel
 from flywheel_assets.promotion.proposing import BuildCase, why_not_theirs
+from flywheel_assets.promotion.weighing import decisions_on, same_decision
 from flywheel_assets.wiring.people import PersonSigner, person_signer, write_decision
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
+key_option = click.option(
+    "--key",
+    "key_file",
+    default=None,
+    envvar="FLYWHEEL_PERSON_KEY",
+    type=click.Path(path_type=Path),
+    help="Your private key: PEM (PKCS #8), or OpenSSH's Ed25519.",
+)
+"""Whose key signs, for every command that signs."""
+
 _OPTIONS = (
-    click.option(
-        "--key",
-        "key_file",
-        default=None,
-        envvar="FLYWHEEL_PERSON_KEY",
-        type=click.Path(path_type=Path),
-        help="Your private key: PEM (PKCS #8), or OpenSSH's Ed25519.",
-    ),
+    key_option,
     click.option(
         "--write",
         "target",
@@ -46,9 +51,15 @@ _OPTIONS = (
 
 
 def signing_options(command: F) -> F:
-    """--reason, --key, --write, --unsigned and --yes."""
+    """--reason, --key, --write, --unsigned, --yes and --json."""
     reason = click.option("--reason", required=True, help="Why: one line, which is signed and shown.")
-    return reason(key_options(command))
+    document = click.option("--json", "as_document", is_flag=True, help="Print the decision as JSON (docs/json.md).")
+    return reason(document(key_options(command)))
+
+
+def prose(given: Mapping[str, Any]) -> Console:
+    """Where sentences go: beside the document, where one is asked for."""
+    return console(aside=bool(given.get("as_document")))
 
 
 def key_options(command: F) -> F:
@@ -58,29 +69,62 @@ def key_options(command: F) -> F:
     return command
 
 
-def settle(flywheel: Flywheel, decision: Decision, given: Mapping[str, Any], case: BuildCase | None = None) -> bool:
+def settle(
+    flywheel: Flywheel,
+    decision: Decision,
+    given: Mapping[str, Any],
+    case: BuildCase | None = None,
+    *,
+    warning: str = "",
+) -> bool:
     """Sign a decision with ``given``'s key, ask, and take it into evidence or write it; False when it was only written.
 
-    Raises UsageError for a key that is none, or whose decision would not count.
+    ``warning`` is said before, and only of what would count. Raises UsageError for a key that is none, or whose
+    decision would not count.
     """
+    is_taken = _settle(flywheel, decision, given, case, warning)
+    if given.get("as_document"):
+        found = [each for each in decisions_on(flywheel) if each.decision.id == decision.id] if is_taken else []
+        document = found[0].document() if found else {"id": str(decision.id)}
+        print_json({"schema": 1, "decision": document, "written": str(given["unsigned"] or given["target"] or "")})
+    return is_taken
+
+
+def _settle(
+    flywheel: Flywheel, decision: Decision, given: Mapping[str, Any], case: BuildCase | None, warning: str
+) -> bool:
+    out = prose(given)
     if given["unsigned"] is not None:
         if given["key_file"] is not None or given["target"] is not None:
             raise UsageError("--unsigned leaves signing to somebody else: give neither --key nor --write with it.")
         write_decision(given["unsigned"], decision_statement(decision))
-        console().print(f"Written to {given['unsigned']}, unsigned: `flywheel sign` signs it.")
+        out.print(f"Written to {given['unsigned']}, unsigned: `flywheel sign` signs it.")
         return False
-    document = signed_decision(decision, signer_of(given["key_file"]))
-    people = signers_of(flywheel, document)
-    if problem := why_not_theirs(flywheel, people, decision, case):
-        raise UsageError(problem)
+    document, people = signed(flywheel, decision, given, case)
+    if earlier := same_decision(flywheel, decision, people):
+        end = f", until {earlier.until:%Y-%m-%d %H:%M} UTC" if earlier.until else ""
+        console(aside=True).print(f"  the same stands already by {earlier.who}, as {earlier.decision.short_id}{end}")
+    if warning:
+        console(aside=True).print(warning)  # where the question is that follows
     if not given["yes"]:
         click.confirm(f"Sign this as {' and '.join(people)}?", abort=True, err=True)
     if given["target"] is None:
         take_decision(flywheel, document)
         return True
     write_decision(given["target"], document)
-    console().print(f"Written to {given['target']}. It counts once it is in the inbox and taken in.")
+    out.print(f"Written to {given['target']}. It counts once it is in the inbox and taken in.")
     return False
+
+
+def signed(
+    flywheel: Flywheel, decision: Decision, given: Mapping[str, Any], case: BuildCase | None = None
+) -> tuple[bytes, tuple[str, ...]]:
+    """A decision signed with ``given``'s key, and by whom. Raises UsageError as ``settle``; nothing is kept of it."""
+    document = signed_decision(decision, signer_of(given["key_file"]))
+    people = signers_of(flywheel, document)
+    if problem := why_not_theirs(flywheel, people, decision, case):
+        raise UsageError(problem)
+    return document, people
 
 
 def signer_of(key_file: Path | None) -> PersonSigner:

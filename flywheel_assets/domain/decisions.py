@@ -17,6 +17,7 @@ from flywheel_assets.domain.names import BuilderLabel, Line, OutputName, Reposit
 from flywheel_assets.domain.statements import Statement, canonical, invalid, statement_bytes
 
 DECISION_V1 = "urn:flywheel-assets:decision:v1"
+SHORT_ID = 12
 REMEDY = "Write it with `flywheel approve`, `hold`, `withdraw`, `quarantine` or `revoke`."
 
 
@@ -37,26 +38,37 @@ class Act(StrEnum):
     """An earlier decision of the same catalogue is taken back. A withdrawal cannot be."""
 
 
+_Bound = Annotated[str, Field(min_length=1, max_length=1000)]
+
+
 class Scope(Closed):
     """What a decision bears on; which fields are given depends on the act.
 
     approve: ``output``, ``digest``, ``resource`` (surface and reference, as ``gate.approvals.resource_of`` writes
-    them), ``authority`` (the output that speaks for the product, the output itself where there is no product),
+    them), ``urls``, ``tags``, ``moving_tags`` and ``release`` (as ``gate.approvals.bound_of`` takes them from the
+    catalogue), ``authority`` (the output that speaks for the product, the output itself where there is no product),
     ``accepts`` (reason codes that need an approval and are accepted). meet: ``product``, ``output`` (the one that the
-    change is to), ``condition``. hold: ``output`` or ``builder``; neither means everything. withdraw: ``output`` and
-    ``digest``. quarantine: ``key`` (its name in the catalogue), or ``repository`` and ``run``. revoke: ``decision``
-    (its ``id``).
+    change is to), ``condition``, ``change`` (which declaration of it, as ``gate.decisions.declaration_of`` digests it).
+    hold: ``output`` or ``builder``; neither means everything. withdraw: ``output`` and ``digest``. quarantine: ``key``
+    (its name in the catalogue) with its ``fingerprint``, or ``repository`` and ``run``. revoke: ``decision`` (its
+    ``id``).
     """
 
     output: OutputName | None = None
     digest: Sha256 | None = None
     resource: Annotated[str, Field(max_length=1000)] | None = None
     authority: OutputName | None = None
+    urls: Annotated[tuple[_Bound, ...], Field(max_length=2)] = ()
+    tags: Annotated[tuple[_Bound, ...], Field(max_length=64)] = ()
+    moving_tags: Annotated[tuple[_Bound, ...], Field(max_length=64)] = ()
+    release: Annotated[tuple[_Bound, ...], Field(max_length=2)] = ()
     accepts: Annotated[tuple[Line, ...], Field(max_length=8)] = ()
     product: OutputName | None = None
     condition: Annotated[str, Field(max_length=2000)] | None = None
+    change: Sha256 | None = None
     builder: BuilderLabel | None = None
     key: OutputName | None = None
+    fingerprint: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
     repository: RepositoryUri | None = None
     run: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")] | None = None
     decision: EvidenceDigest | None = None
@@ -64,21 +76,27 @@ class Scope(Closed):
     @property
     def subject(self) -> str:
         """A line that says what it is, for people."""
-        named = (value for name, value in self if name not in {"resource", "authority", "accepts"} and value)
+        named = (value for name, value in self if name not in _UNSAID and value)
         return " ".join(str(value) for value in named)[:200] or "everything"
 
 
+_BOUND = frozenset({"urls", "tags", "moving_tags", "release"})
+_UNSAID = _BOUND | {"resource", "authority", "accepts", "change", "fingerprint"}
 _NEEDS: dict[Act, tuple[frozenset[str], ...]] = {
-    Act.APPROVE: (
-        frozenset({"output", "digest", "resource", "authority"}),
-        frozenset({"output", "digest", "resource", "authority", "accepts"}),
-    ),
+    Act.APPROVE: (frozenset({"output", "digest", "resource", "authority"}),),
     Act.MEET: (frozenset({"product", "output", "condition"}),),
     Act.HOLD: (frozenset(), frozenset({"output"}), frozenset({"builder"})),
     Act.WITHDRAW: (frozenset({"output", "digest"}),),
-    Act.QUARANTINE: (frozenset({"key"}), frozenset({"repository", "run"})),
+    # By its name alone a key was in quarantine before fingerprints were bound.
+    Act.QUARANTINE: (frozenset({"key", "fingerprint"}), frozenset({"key"}), frozenset({"repository", "run"})),
     Act.REVOKE: (frozenset({"decision"}),),
 }
+_MAY: dict[Act, frozenset[str]] = {
+    Act.APPROVE: _BOUND | {"accepts"},
+    Act.MEET: frozenset({"change"}),
+}
+"""What may be given beside: no tags are to be bound where there are none. What was signed before ``urls`` and
+``change`` were bound is still read, and the gate says that it counts no more."""
 
 
 class Decision(Closed):
@@ -95,9 +113,16 @@ class Decision(Closed):
         """Digest of its statement: the same however, and however often, it was wrapped and signed."""
         return EvidenceDigest.of(decision_statement(self))
 
+    @property
+    def short_id(self) -> str:
+        """The first digits of its id: the one form in which people are shown it, and may give it to `revoke`."""
+        return self.id.hex[:SHORT_ID]
+
     @model_validator(mode="after")
     def _scope_fits_the_act(self) -> Self:
-        given = frozenset(name for name, value in self.scope if value not in {None, ()})
+        given = frozenset(name for name, value in self.scope if value not in {None, ()}) - _MAY.get(
+            self.act, frozenset()
+        )
         if given not in _NEEDS[self.act]:
             wanted = " or ".join(", ".join(sorted(fields)) or "nothing" for fields in _NEEDS[self.act])
             raise ValueError(f"the scope of {self.act.value} is {wanted}, not {', '.join(sorted(given)) or 'nothing'}")

@@ -12,25 +12,35 @@ from flywheel_assets.domain.artifacts import Artifact, BazelOutputs, NixClosure,
 from flywheel_assets.domain.builds import BuildKey, Closed
 from flywheel_assets.domain.digests import EvidenceDigest, GitRevision, Sha256
 from flywheel_assets.domain.listings import Differences
-from flywheel_assets.domain.names import BuilderLabel, Line, OutputName, StorePath
+from flywheel_assets.domain.names import BuilderLabel, Line, OutputName, RepositoryUri, StorePath
 
 Hex = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class Side(Closed):
-    """One of the two: its receipt, and what that says."""
+    """One of the two: its receipt, and what that says.
+
+    ``keys`` are the names of its signers in the catalogue of then, ``fingerprints`` what they are under any name, and
+    ``content`` is what it has of all that is in dispute. Records that lack these four are of an earlier version: what
+    such a side has is not told, and it is never found in quarantine.
+    """
 
     receipt: EvidenceDigest
     build: BuildKey
     builder: BuilderLabel
     digest: Sha256
+    repository: RepositoryUri | None = None
+    keys: tuple[Line, ...] = ()
+    fingerprints: tuple[Hex, ...] = ()
+    content: tuple[Hex, ...] = ()
 
 
 class Disagreement(Closed):
     """Two authentic builds of one revision of an output, with other content.
 
     ``sides`` are sorted, so that both builds record the same. ``disputed`` holds, sorted, the SHA-256 (hex) of all
-    content that only one of them has.
+    content that only one of them has; of two closures with the same root that too, and then what else is disputed is so
+    within this root alone: other revisions may well hold a member of which one builder got another body.
     """
 
     output: OutputName
@@ -38,9 +48,17 @@ class Disagreement(Closed):
     sides: tuple[Side, Side]
     disputed: Annotated[tuple[Hex, ...], Field(min_length=1)]
 
-    def concerns(self, artifact: Artifact) -> bool:
-        """Whether any of the artifact's content is in dispute."""
-        return not contents(artifact).isdisjoint(self.disputed)
+    def against(self, artifact: Artifact) -> tuple[Side, ...]:
+        """The sides that speak against an artifact: of what is in dispute it has what the other one had."""
+        one, other = self.sides
+        apart = set(self.disputed)
+        if isinstance(artifact, NixClosure) and one.digest == other.digest:
+            if artifact.digest.hex != one.digest.hex:
+                return ()
+            apart = apart - {one.digest.hex} or apart
+        found = contents(artifact) & apart
+        pairs = ((one, other), (other, one))
+        return tuple(against for had, against in pairs if found & (set(had.content) if had.repository else apart))
 
 
 class RecordedDisagreement(Closed):

@@ -29,10 +29,13 @@ class WorkflowRun(Closed):
 
 
 class FlakeVersion(Closed):
-    """A release as FlakeHub's API tells of it. ``yanked`` when it has dropped out of the list of releases."""
+    """A release as FlakeHub's API tells of it. ``yanked`` when it has dropped out of the list of releases.
+
+    Of one that dropped out it may tell no revision.
+    """
 
     version: Line
-    revision: GitRevision
+    revision: GitRevision | None
     published_at: AwareDatetime | None = None
     yanked: bool = False
 
@@ -47,10 +50,12 @@ class DispatchState(StrEnum):
     DISPATCHED = "dispatched"
     """The forge named the run."""
     RUNNING = "running"
+    STOPPING = "being cancelled"
+    """It runs, and the gate lets the build out no more: the forge is asked to cancel it, look after look."""
     FAILED = "failed"
     """The run ended without success."""
     AWAITS_RELEASE = "awaits release"
-    """The run succeeded, or the release was there before one was asked for; it does not read back yet."""
+    """The run succeeded, or the release is there without one that did; it does not read back yet."""
     WRONG_RELEASE = "released with another revision or store path"
     RELEASED = "released"
     """The release reads back as approved."""
@@ -64,16 +69,23 @@ class DispatchState(StrEnum):
             DispatchState.REQUESTED,
             DispatchState.DISPATCHED,
             DispatchState.RUNNING,
+            DispatchState.STOPPING,
             DispatchState.AWAITS_RELEASE,
         }
+
+    @property
+    def is_out(self) -> bool:
+        """Whether there is a release, or was: it is looked at again, day by day."""
+        return self in {DispatchState.RELEASED, DispatchState.WRONG_RELEASE, DispatchState.YANKED}
 
 
 class Dispatch(Closed):
     """One step of a dispatched publication, as it is kept in the output's log.
 
     ``id`` names the request: it goes to the workflow as an input and shows in its run's name, so that the run can be
-    found again. ``vain`` counts looks that did not find in ``state`` what they looked for. ``detail`` is a sentence for
-    people.
+    found again. ``vain`` counts looks that did not find in ``state`` what they looked for, and ``pathless`` those that
+    found the release and no store path of it. ``detail`` is a sentence for people, and ``untaken`` why the forge does
+    not take the order to cancel the run.
     """
 
     id: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
@@ -87,7 +99,9 @@ class Dispatch(Closed):
     run: WorkflowRun | None = None
     release: FlakeVersion | None = None
     vain: int = 0
+    pathless: int = 0
     detail: Line = ""
+    untaken: Line = ""
 
     def is_for(self, surface: str, flake: FlakeRelease) -> bool:
         """Whether this asked for the very same release, by whatever workflow, and of whichever build."""

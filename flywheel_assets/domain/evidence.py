@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pydantic import AwareDatetime
 
 from flywheel_assets.domain.builds import BuilderRun, BuildKey, Closed, Source
-from flywheel_assets.domain.decisions import Decision
+from flywheel_assets.domain.decisions import Act, Decision
 from flywheel_assets.domain.digests import EvidenceDigest, GitRevision
 from flywheel_assets.domain.disagreements import RecordedComparison, RecordedDisagreement
 from flywheel_assets.domain.inspections import Inspection
@@ -82,16 +82,31 @@ class AttestedTest(Closed):
     outcome: TestOutcome
 
 
+class Heard(Closed):
+    """Somebody who signed a decision, by the name in the catalogue of its time, and what they might decide by it."""
+
+    name: OutputName
+    acts: tuple[Act, ...]
+
+
 class AttestedDecision(Closed):
     """A decision with what its envelope's signatures are worth: ``signatures.keys`` are people in the catalogue.
 
-    ``arrived_at`` is when it was taken in: a decision counts from then on, whatever time it gives itself.
+    ``arrived_at`` is when it was taken in: a decision counts from then on, whatever time it gives itself. ``heard`` are
+    those whom a catalogue since then knew as signers who might decide it, as the log says: of what lets something pass
+    nobody, as only the catalogue of now says who may do that.
     """
 
     evidence: EvidenceDigest
     signatures: Signatures
     decision: Decision
     arrived_at: AwareDatetime
+    heard: tuple[Heard, ...] = ()
+
+    @property
+    def signers(self) -> tuple[str, ...]:
+        """The names of all who are known to have signed it, in the catalogue or in one before it."""
+        return tuple(dict.fromkeys((*self.signatures.keys, *(each.name for each in self.heard))))
 
 
 class RecordedInspection(Closed):
@@ -102,19 +117,21 @@ class RecordedInspection(Closed):
 
 
 class ChannelHead(Closed):
-    """A published build of the same output whose source is newer, or of unknown age."""
+    """A published build of the same output whose source is newer, or of unknown age; ``withdrawn`` if it was since."""
 
     build: BuildKey
     revision: GitRevision
     committed_at: AwareDatetime | None
+    withdrawn: bool = False
 
 
 class EvidenceBundle(Closed):
     """Everything the gate may look at for one build.
 
     ``receipts`` are those of this very run, ``witnesses`` those of other runs of the same output, source
-    revision and system, one for all that say the same, and ``dependencies`` those of outputs that this one is built
-    from. ``platform_runs`` is what the forge says of the runs of receipts and witnesses. ``decisions`` are all that
+    revision and system, one for all that say the same, ``starters`` those of the same artifact by whom else its runs
+    were started, whatever their revision, and ``dependencies`` those of outputs that this one is built from.
+    ``platform_runs`` is what the forge says of the runs of the first three. ``decisions`` are all that
     people signed and that bears on this build, what its receipts were signed with, or what it is built from; with all
     that revokes one of them. ``disagreements`` are those about content of this build, by whomever and whenever it was
     built, ``comparisons`` what differed in its bodies. ``damaged`` holds a sentence for each piece of evidence that a
@@ -126,6 +143,7 @@ class EvidenceBundle(Closed):
     build: BuildKey
     receipts: tuple[AttestedReceipt, ...] = ()
     witnesses: tuple[AttestedReceipt, ...] = ()
+    starters: tuple[AttestedReceipt, ...] = ()
     dependencies: tuple[AttestedReceipt, ...] = ()
     tests: tuple[AttestedTest, ...] = ()
     inspections: tuple[RecordedInspection, ...] = ()
@@ -140,7 +158,8 @@ class EvidenceBundle(Closed):
     @property
     def digests(self) -> tuple[EvidenceDigest, ...]:
         """Digests of all evidence, sorted."""
-        found = {attested.evidence for attested in (*self.receipts, *self.witnesses, *self.dependencies)}
+        found = {attested.evidence for attested in (*self.receipts, *self.witnesses, *self.starters)}
+        found |= {attested.evidence for attested in self.dependencies}
         found |= {test.evidence for test in self.tests} | {recorded.evidence for recorded in self.inspections}
         found |= {recorded.evidence for recorded in self.platform_runs}
         found |= {said.evidence for recorded in self.platform_runs for said in recorded.provenance}

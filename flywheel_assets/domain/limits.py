@@ -32,6 +32,7 @@ class Limits:
     manifest_bytes: int = 4 * MIB  # OCI distribution-spec 1.1, "Pushing Manifests": 4 MiB
     index_depth: int = 2
     index_children: int = 64
+    tags: int = 10_000  # of one repository, when those of one image are looked for
     layers: int = 512
     blob_bytes: int = 64 * GIB
     proofs: int = 512  # what refers to one image, by whomever
@@ -58,8 +59,9 @@ class Limits:
     forge_attempts: int = 50  # of one run, the last ones: GitHub lets nobody re-run it more often
     forge_troubles: int = 200  # runs of one repository that could not be read, and are tried again
     receipt_artifacts: int = 50  # of one run
-    attested_receipts: int = 50  # of one run: as many questions for attestations, and of each digest so many bundles
-    attestations: int = 50
+    attested_receipts: int = 50  # of one run that attestations are looked for
+    attestations: int = 200  # of one digest
+    attestation_pages: int = 10  # a forge may show pages that are short, or empty
     archive_bytes: int = 16 * MIB
     archive_entries: int = 2_000  # of all kinds, before its directory is parsed
     # Of one run, what is thrown away counted in: documents, bytes of archives and again bytes unpacked.

@@ -17,6 +17,7 @@ from flywheel_assets.domain.names import (
     OutputName,
     RepositoryUri,
     SemanticVersion,
+    StorePath,
     WorkflowFile,
 )
 from flywheel_assets.domain.statements import canonical
@@ -134,7 +135,12 @@ class Ownership(Closed):
 
 
 class Publication(Closed):
-    """The record that an artifact was published and read back."""
+    """The record that an artifact was published and read back.
+
+    The last five say by which names it went out, whatever the catalogue says since; earlier records lack them. Of an
+    image ``repository`` and ``tags``, those in ``moving`` being channels; of a closure its ``root``, and for a flake
+    the surface that carries it, ``binaries``.
+    """
 
     output: OutputName
     build: BuildKey
@@ -148,3 +154,8 @@ class Publication(Closed):
     bytes_read_back: int
     proofs: tuple[EvidenceDigest, ...]
     ownership: Ownership
+    repository: OciRepository | None = None
+    tags: tuple[OciTag, ...] = ()
+    moving: tuple[OciTag, ...] = ()
+    root: StorePath | None = None
+    binaries: OutputName | None = None

@@ -4,6 +4,7 @@
 Field by field the format is described in docs/receipts.md. It knows nothing of publication surfaces.
 """
 
+from collections.abc import Collection
 from typing import Annotated, Any
 
 from pydantic import AwareDatetime, Field, ValidationError
@@ -36,7 +37,7 @@ from flywheel_assets.domain.digests import (
     NarHash,
     Sha256,
 )
-from flywheel_assets.domain.errors import InvalidInputError
+from flywheel_assets.domain.errors import InvalidInputError, printable
 from flywheel_assets.domain.limits import DEFAULT_LIMITS, Limits
 from flywheel_assets.domain.names import BuilderLabel, Line, OutputName, RepositoryUri
 from flywheel_assets.domain.statements import (
@@ -225,12 +226,20 @@ def _test_outcome(statement: Statement) -> TestOutcome:
     return TestOutcome(subjects=subjects, validation=Validation(name=name, result=result))
 
 
+def _refuse_other_provenance(statement: Statement, document: str, known: Collection[str]) -> None:
+    """Before any field of a receipt is missed in what is none: a forge's own provenance, say."""
+    definition = statement.predicate.get("buildDefinition")
+    build_type = definition.get("buildType") if isinstance(definition, dict) else None
+    if isinstance(build_type, str) and build_type not in known:
+        remedy = f"{REMEDY} What others attest of a run is read from its forge alone."
+        raise InvalidInputError(document, "buildType", f"{printable(build_type)!r} is not known", remedy)
+
+
 def _receipt(statement: Statement, document: str, limits: Limits) -> Receipt:
+    kinds = {build_type: kind for kind, build_type in BUILD_TYPES.items()}
+    _refuse_other_provenance(statement, document, kinds)
     predicate = _Provenance.model_validate(statement.predicate)
     definition, details = predicate.definition, predicate.details
-    kinds = {build_type: kind for kind, build_type in BUILD_TYPES.items()}
-    if definition.build_type not in kinds:
-        raise InvalidInputError(document, "buildType", f"{definition.build_type!r} is not known", REMEDY)
     kind = kinds[definition.build_type]
     byproducts = details.byproducts
     _refuse_twice(definition.dependencies, document, "resolvedDependencies")

@@ -3,14 +3,14 @@
 from collections.abc import Iterable, Iterator
 
 from flywheel_assets.domain.builds import TriggerEvent
-from flywheel_assets.domain.disagreements import Comparison, Disagreement, Side, disputed
+from flywheel_assets.domain.disagreements import Comparison, Disagreement, Side, contents, disputed
 from flywheel_assets.domain.evidence import AttestedReceipt
 from flywheel_assets.domain.verdicts import About, Finding, Phase, VerdictClass
 from flywheel_assets.gate.case import Answer, Case, can_make, needs_receipt, trusted_keys
 from flywheel_assets.gate.exceptions import first_standing
 from flywheel_assets.gate.opinions import marks_of, most_apart
 from flywheel_assets.gate.platform import forge_contradicts, forge_has_no_doubt
-from flywheel_assets.gate.standing import quarantine_of
+from flywheel_assets.gate.quarantines import fingerprints, is_side_quarantined, quarantine_of
 
 _rebuild = Answer("rebuild_agrees", Phase.CLASSIFICATION)
 SHOWN_FILES = 3
@@ -27,8 +27,9 @@ def rebuild_agrees(case: Case) -> Finding:
 
 
 def witnesses_of(case: Case) -> list[AttestedReceipt]:
-    """The runs of the same revision that have a say."""
-    return [attested for attested in case.bundle.witnesses if has_a_say(case, attested)]
+    """The runs of the same revision that have a say; who is said to be compromised has none, for or against."""
+    heard = (attested for attested in case.bundle.witnesses if has_a_say(case, attested))
+    return [attested for attested in heard if quarantine_of(case, attested) is None]
 
 
 def disagreements(case: Case) -> tuple[Disagreement, ...]:
@@ -47,7 +48,8 @@ def disagreements(case: Case) -> tuple[Disagreement, ...]:
     for other in sure:
         apart = disputed(mine.receipt.artifact, other.receipt.artifact)
         if apart:
-            one, two = sorted((_side(mine), _side(other)), key=lambda side: (str(side.build), side.receipt))
+            sides = (_side(case, attested, apart) for attested in (mine, other))
+            one, two = sorted(sides, key=lambda side: (str(side.build), side.receipt))
             revision = mine.receipt.run.source.revision
             made = Disagreement(output=case.bundle.output, revision=revision, sides=(one, two), disputed=apart)
             found.append(made)
@@ -59,10 +61,18 @@ def _is_sure(case: Case, attested: AttestedReceipt) -> bool:
     return has_a_say(case, attested) and forge_has_no_doubt(case, run) and quarantine_of(case, attested) is None
 
 
-def _side(attested: AttestedReceipt) -> Side:
-    receipt = attested.receipt
-    digest = receipt.artifact.digest
-    return Side(receipt=attested.evidence, build=receipt.run.key, builder=receipt.run.builder, digest=digest)
+def _side(case: Case, attested: AttestedReceipt, apart: tuple[str, ...]) -> Side:
+    run, artifact = attested.receipt.run, attested.receipt.artifact
+    return Side(
+        receipt=attested.evidence,
+        build=run.key,
+        builder=run.builder,
+        digest=artifact.digest,
+        repository=run.source.repository,
+        keys=tuple(sorted(attested.signatures.keys)),
+        fingerprints=tuple(sorted(fingerprints(case.catalogue, attested.signatures.keys))),
+        content=tuple(sorted(contents(artifact).intersection(apart))),
+    )
 
 
 def _disagreeing(case: Case, others: Iterable[AttestedReceipt]) -> Finding | None:
@@ -86,7 +96,9 @@ def _disagreeing(case: Case, others: Iterable[AttestedReceipt]) -> Finding | Non
 def _once_disputed(case: Case) -> Finding | None:
     for recorded in case.bundle.disagreements:
         found = recorded.disagreement
-        if found.output == case.bundle.output and found.concerns(case.receipt.artifact):
+        against = found.against(case.receipt.artifact) if found.output == case.bundle.output else ()
+        # Whose key leaked, or whose run was not what it seemed, binds nobody for good; revoked, it does again.
+        if any(not is_side_quarantined(case, side) for side in against):
             one, other = found.sides
             return _rebuild(
                 VerdictClass.REJECTED_PERMANENTLY,
@@ -128,9 +140,7 @@ def _compared(comparison: Comparison) -> str:
 
 def _agreeing(case: Case, others: Iterable[AttestedReceipt]) -> Finding:
     mine = frozenset().union(*(marks_of(case, attested) for attested in case.authentic))
-    # Whoever is said to be compromised is heard against it, and not for it.
-    sound = [other for other in others if quarantine_of(case, other) is None]
-    opinions = [marks_of(case, other) for other in sound if forge_has_no_doubt(case, other.receipt.run)]
+    opinions = [marks_of(case, other) for other in others if forge_has_no_doubt(case, other.receipt.run)]
     wanted = case.output.builders_that_must_agree
     agreeing = 1 + most_apart([marks for marks in opinions if not marks & mine], wanted - 1)
     if agreeing >= wanted:

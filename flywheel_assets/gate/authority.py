@@ -1,9 +1,12 @@
 """Phase 5: does this output speak for its product, or is every gate of a declared change of authority met?"""
 
 import shlex
+from collections.abc import Iterator
+from typing import NamedTuple
 
 from flywheel_assets.catalog.models import AuthorityChange, AuthorityGate, Product
 from flywheel_assets.domain.decisions import Act
+from flywheel_assets.domain.evidence import AttestedDecision
 from flywheel_assets.domain.verdicts import About, Finding, Phase, VerdictClass
 from flywheel_assets.gate.case import Answer, Case, person
 from flywheel_assets.gate.decisions import counting, deciders
@@ -24,68 +27,103 @@ def release_authority_holds(case: Case) -> Finding:
         return _from_canonical(case, product) or _answer.passed(
             f"published beside {product.authority}, by declaration, from {product.canonical}"
         )
-    if product.change is None or product.change.to != case.bundle.output:
-        return _answer(
+    change = change_to(case)
+    if change is None:
+        return _undeclared(
             VerdictClass.REJECTED_PERMANENTLY,
             "not-the-authority",
             f"{name} is released through {product.authority}. {product.statement}",
             remedy="No action needed, unless the release authority is to change: declare that and its gates.",
-            actor=_decider(case, product),
-            about=About.POLICY,
+            decider=_decider(case, product),
         )
-    return _change(case, product, product.change)
+    return _change(case, product, change)
+
+
+def change_to(case: Case) -> AuthorityChange | None:
+    """The change of release authority to this output, where one is declared."""
+    product = case.catalogue.products.get(case.output.product or "")
+    change = product.change if product else None
+    return change if change and change.to == case.bundle.output else None
 
 
 def _change(case: Case, product: Product, change: AuthorityChange) -> Finding:
-    unmet = [(gate, lack) for gate in change.gates if (lack := _lack(case, gate))]
+    unmet = [(gate, lacks) for gate in change.gates if (lacks := list(lacks_of(case, product, gate)))]
     if not unmet:
-        return _answer.passed(f"every gate of the change of authority of {case.output.product} is met")
-    lacking = "; ".join(f"{gate.condition.removesuffix('.')} ({lack})" for gate, lack in unmet)
+        return _from_canonical(case, product) or _answer.passed(
+            f"every gate of the change of authority of {case.output.product} is met"
+        )
+    lacking = "; ".join(
+        f"{gate.condition.removesuffix('.')} ({', and '.join(lack.says for lack in lacks)})" for gate, lacks in unmet
+    )
     count = f"{len(unmet)} of its {len(change.gates)} gates {'is' if len(unmet) == 1 else 'are'}"
+    every = [lack for _, lacks in unmet for lack in lacks]
     return _answer(
         VerdictClass.WAITING,
         "authority-gates-unmet",
         f"a change of authority to it is declared, and {count} not met: {lacking}",
-        remedy="; ".join(dict.fromkeys(_remedy(case, gate) for gate, _ in unmet)),
-        actor=", ".join(dict.fromkeys(_actor(case, product, gate) for gate, _ in unmet)),
+        remedy="; ".join(dict.fromkeys(lack.remedy for lack in every)),
+        actor=", ".join(dict.fromkeys(lack.actor for lack in every)),
         about=About.POLICY,
     )
 
 
-def _lack(case: Case, gate: AuthorityGate) -> str:
-    """What a gate lacks; empty when it is met. One that names no evidence at all is not."""
+class Lack(NamedTuple):
+    """Something that a gate lacks: what, what would change it, and who can."""
+
+    says: str
+    remedy: str
+    actor: str
+
+
+def lacks_of(case: Case, product: Product, gate: AuthorityGate) -> Iterator[Lack]:
+    """All that a gate lacks; nothing when it is met. One that names no evidence at all is not."""
     passed = validations_passed(case) if case.authentic else frozenset()
-    if missing := [name for name in gate.validations if name not in passed]:
-        return f"{', '.join(missing)} did not pass for this build"
+    if missing := ", ".join(name for name in gate.validations if name not in passed):
+        yield Lack(f"{missing} did not pass for this build", f"Let {missing} pass", case.owner)
     if gate.decided_by and not _is_decided(case, gate):
-        return f"none of {', '.join(gate.decided_by)} has signed that it is met"
+        people = (case.catalogue.people[name] for name in gate.decided_by)
+        anew = (
+            " as the change is declared now"
+            if any(_is_about(case, gate, each) for each in case.bundle.decisions)
+            else ""
+        )
+        yield Lack(
+            f"none of {', '.join(gate.decided_by)} has signed that it is met{anew}",
+            f"Sign it: `flywheel meet {case.output.product} {shlex.quote(gate.condition)}`",
+            " or ".join(f"{each.name} ({each.contact})" for each in people),
+        )
     if not gate.validations and not gate.decided_by and gate.met_by is None:
-        return "nothing shows that it is met"
-    return ""
+        yield Lack("nothing shows that it is met", "Name its evidence under `met_by`", _decider(case, product))
 
 
 def _is_decided(case: Case, gate: AuthorityGate) -> bool:
-    wanted = (case.output.product, case.bundle.output, gate.condition)
     return any(
-        (scope.product, scope.output, scope.condition) == wanted
-        and set(gate.decided_by) & set(deciders(case.catalogue, attested, Act.MEET))
+        _is_about(case, gate, attested) and set(gate.decided_by) & set(deciders(case.catalogue, attested, Act.MEET))
         for attested in counting(case, Act.MEET)
-        for scope in (attested.decision.scope,)
     )
+
+
+def _is_about(case: Case, gate: AuthorityGate, attested: AttestedDecision) -> bool:
+    """Whether somebody signed that it is met, of this declaration of the change or of another."""
+    scope = attested.decision.scope
+    wanted = (case.output.product, case.bundle.output, gate.condition)
+    return (scope.product, scope.output, scope.condition) == wanted
 
 
 def _from_canonical(case: Case, product: Product) -> Finding | None:
     """Of a dual publication each output but the canonical one follows that one's published source revision."""
-    if not product.also or case.bundle.output == product.canonical:
+    outputs = _going_out(case, product)
+    if len(outputs) == 1 or case.bundle.output == product.canonical:
         return None
     if product.canonical is None:
-        return _answer(
+        is_new = case.bundle.output not in {product.authority, *product.also}
+        end = f"; or end the publication of {product.authority}" if is_new else ""
+        return _undeclared(
             VerdictClass.REJECTED_TEMPORARILY,
             "canonical-undeclared",
-            f"{case.output.product} goes out through {1 + len(product.also)} outputs, and none is the canonical source",
-            remedy="Name the one whose source the others share under `canonical`.",
-            actor=_decider(case, product),
-            about=About.POLICY,
+            f"{case.output.product} goes out through {len(outputs)} outputs, and none is the canonical source",
+            remedy=f"Name the one whose source the others share under `canonical` in the catalogue{end}.",
+            decider=_decider(case, product),
         )
     canonical = case.bundle.canonical
     if canonical is None or not case.authentic or canonical.revision != case.receipt.run.source.revision:
@@ -99,22 +137,22 @@ def _from_canonical(case: Case, product: Product) -> Finding | None:
     return None
 
 
-def _remedy(case: Case, gate: AuthorityGate) -> str:
-    if gate.validations:
-        return f"Let {', '.join(gate.validations)} pass"
-    if gate.decided_by:
-        return f"Sign it: `flywheel meet {case.output.product} {shlex.quote(gate.condition)}`"
-    return "Name its evidence under `met_by`"
+def _going_out(case: Case, product: Product) -> tuple[str, ...]:
+    """All outputs through which a product goes out once this one does.
 
-
-def _actor(case: Case, product: Product, gate: AuthorityGate) -> str:
-    """Who can meet it: whoever runs its validations, one of the people who decide it, or else the authority's owner."""
-    if gate.validations:
-        return case.owner
-    if gate.decided_by:
-        return " or ".join(f"{p.name} ({p.contact})" for p in (case.catalogue.people[n] for n in gate.decided_by))
-    return _decider(case, product)
+    Until a change of authority is over that is what it moves from as well, unless the catalogue publishes that no more.
+    """
+    declared = (product.authority, *product.also)
+    if case.bundle.output in declared:
+        return declared
+    goes_on = case.catalogue.outputs[product.authority].publication is not None
+    return (*(declared if goes_on else product.also), case.bundle.output)
 
 
 def _decider(case: Case, product: Product) -> str:
     return person(case.catalogue, case.catalogue.outputs[product.authority].owner)
+
+
+def _undeclared(verdict: VerdictClass, reason: str, message: str, *, remedy: str, decider: str) -> Finding:
+    """What is up to whoever declares the product in the catalogue, and to no build of it."""
+    return _answer(verdict, reason, message, remedy=remedy, actor=decider, about=About.POLICY)

@@ -7,7 +7,7 @@ from flywheel_assets.domain.platform_runs import Ending
 from flywheel_assets.domain.verdicts import About, Finding, Phase, VerdictClass
 from flywheel_assets.gate.case import Answer, Case, needs_receipt
 from flywheel_assets.gate.exceptions import first_standing
-from flywheel_assets.gate.platform import bootstrap_ending, bootstrap_steps
+from flywheel_assets.gate.platform import bootstrap_ending, bootstrap_steps, to_be_believed
 
 _bootstrap = Answer("toolchain_bootstrap_was_proven", Phase.BOOTSTRAP)
 _known = Answer("builder_is_known", Phase.BUILD)
@@ -41,7 +41,7 @@ def _of_bootstrap(case: Case) -> Iterator[Finding]:
             VerdictClass.REJECTED_TEMPORARILY,
             "bootstrap-claim-untrusted",
             f"only the job itself says so, and {run.builder} is not trusted with claims about bootstrap",
-            remedy=_remedy(case),
+            remedy=to_be_believed(case, Claim.BOOTSTRAP),
             actor=case.builder_owner,
         )
     if proof is None:
@@ -55,18 +55,6 @@ def _of_bootstrap(case: Case) -> Iterator[Finding]:
             actor=case.builder_owner,
         )
     yield _bootstrap.passed(f"{proof.tool} {proof.verified_version} by {proof.installed_by}, verified before the build")
-
-
-def _remedy(case: Case) -> str:
-    named = "Sign with a key that is isolated from the job, or trust this builder's claim in the catalogue."
-    repository = case.receipt.run.source.repository
-    sources = [name for name, source in case.catalogue.sources.items() if repository in source.repositories]
-    if not sources:
-        return named
-    steps = f"sources.{sources[0]}.steps"
-    return (
-        f"Name the step that installs it under `{steps}.bootstrap` and its file under `{steps}.workflows`. Or: {named}"
-    )
 
 
 @needs_receipt(_known)

@@ -3,9 +3,11 @@
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from flywheel_assets.catalog.models import Approvals, Catalogue, Person
+from flywheel_assets.catalog.models import Approvals, Catalogue, Person, Product
 from flywheel_assets.domain.decisions import Act
+from flywheel_assets.domain.digests import Sha256
 from flywheel_assets.domain.evidence import AttestedDecision
+from flywheel_assets.domain.statements import canonical
 from flywheel_assets.gate.authenticity import CLOCK_SKEW
 from flywheel_assets.gate.case import Case
 
@@ -13,7 +15,11 @@ FINAL = frozenset({Act.WITHDRAW, Act.REVOKE})
 """What nobody can take back: a withdrawn digest never passes again, and what was revoked is decided anew."""
 
 LETTING = frozenset({Act.APPROVE, Act.MEET})
-"""What lets something pass: dated later than it arrived, it would outlast the time that the catalogue gives it."""
+"""What lets something pass: it counts by the catalogue of now alone, and not when it is dated later than it arrived.
+
+All else stops something, or takes something back, and stays in force whatever becomes of its signer: who leaves, or is
+taken a power, does not open what they closed.
+"""
 
 
 def counting(case: Case, act: Act) -> Iterator[AttestedDecision]:
@@ -29,10 +35,9 @@ def why_not_counted(case: Case, attested: AttestedDecision) -> str:
     if decision.act is Act.REVOKE:
         return _why_not_revoking(case, attested)
     if not deciders(case.catalogue, attested, decision.act):
-        signers = ", ".join(attested.signatures.keys) or "its signers"
-        return f"none of {signers} might {decision.act.value} when it arrived"
-    if decision.act in LETTING and decision.made_at > attested.arrived_at + CLOCK_SKEW:
-        return f"it is dated {decision.made_at:%Y-%m-%d %H:%M} UTC, later than it arrived"
+        return _nobody_might(attested, decision.act)
+    if decision.act in LETTING and (why := _why_not_letting(case.catalogue, attested)):
+        return why
     end = end_of(attested, case.output.publication.approvals if case.output.publication else None)
     if end is not None and end <= case.now:
         return f"it expired on {end:%Y-%m-%d %H:%M} UTC"
@@ -43,9 +48,15 @@ def why_not_counted(case: Case, attested: AttestedDecision) -> str:
 
 
 def deciders(catalogue: Catalogue, attested: AttestedDecision, act: Act) -> tuple[str, ...]:
-    """Of those who signed it, the people who might decide such a thing when it arrived, by their names in order."""
+    """Of those who signed it, the people who might decide such a thing when it arrived, by their names in order.
+
+    By the catalogue of now, and for all but what lets something pass by those since then as well.
+    """
     people = ((name, catalogue.people[name]) for name in attested.signatures.keys if name in catalogue.people)
-    return tuple(sorted({name for name, person in people if may_decide(person, act, attested.arrived_at)}))
+    found = {name for name, person in people if may_decide(person, act, attested.arrived_at)}
+    if attested.decision.act not in LETTING:
+        found |= {each.name for each in attested.heard if act in each.acts}
+    return tuple(sorted(found))
 
 
 def may_decide(person: Person, act: Act, when: datetime) -> bool:
@@ -64,6 +75,34 @@ def end_of(attested: AttestedDecision, approvals: Approvals | None) -> datetime 
     return min(decision.expires_at, decision.made_at + timedelta(days=approvals.last_days))
 
 
+def declaration_of(product: Product) -> Sha256:
+    """Digest of a change of release authority as it is declared: from what, to what, and what each gate asks for.
+
+    Who signs that a gate is met signs it of this declaration: another with the same words needs them anew. Left out
+    is ``met_by``, which is no demand: naming the document of one gate leaves what was signed of the others.
+    """
+    change = product.change
+    gates = [[gate.condition, [*gate.validations], [*gate.decided_by]] for gate in (change.gates if change else ())]
+    return Sha256.of(canonical([product.authority, change.to if change else None, gates]))
+
+
+def _why_not_letting(catalogue: Catalogue, attested: AttestedDecision) -> str:
+    decision = attested.decision
+    if decision.act is Act.MEET and not _is_of_this_declaration(catalogue, attested):
+        if decision.scope.change is None:
+            return "it was signed before it named the declaration of the change of authority: meet it again"
+        return "it is of another declaration of the change of authority than the catalogue's"
+    if decision.made_at > attested.arrived_at + CLOCK_SKEW:
+        return f"it is dated {decision.made_at:%Y-%m-%d %H:%M} UTC, later than it arrived"
+    return ""
+
+
+def _is_of_this_declaration(catalogue: Catalogue, attested: AttestedDecision) -> bool:
+    scope = attested.decision.scope
+    product = catalogue.products.get(scope.product or "")
+    return product is not None and scope.change == declaration_of(product)
+
+
 def _why_not_revoking(case: Case, attested: AttestedDecision) -> str:
     named = attested.decision.scope.decision
     acts = {other.decision.act for other in case.bundle.decisions if other.decision.id == named}
@@ -72,8 +111,11 @@ def _why_not_revoking(case: Case, attested: AttestedDecision) -> str:
     act = acts.pop()
     if act in FINAL:
         return f"a decision to {act.value} cannot be taken back"
-    signers = ", ".join(attested.signatures.keys) or "its signers"
-    return "" if deciders(case.catalogue, attested, act) else f"none of {signers} might {act.value} when it arrived"
+    return "" if deciders(case.catalogue, attested, act) else _nobody_might(attested, act)
+
+
+def _nobody_might(attested: AttestedDecision, act: Act) -> str:
+    return f"none of {', '.join(attested.signers) or 'its signers'} might {act.value} when it arrived"
 
 
 def _revocation(case: Case, attested: AttestedDecision) -> AttestedDecision | None:

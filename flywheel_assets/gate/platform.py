@@ -172,6 +172,24 @@ def seen_validations(case: Case) -> set[tuple[str, ValidationResult]]:
     }
 
 
+def to_be_believed(case: Case, claim: Claim) -> str:
+    """The remedy for a fact that only the job tells of: the very lines of the catalogue by which it would count.
+
+    ``claim`` is BOOTSTRAP or VALIDATION. GitLab shows jobs alone, which prove no bootstrap, and names no file.
+    """
+    run = case.receipt.run
+    trusted = f"`builders.{run.builder}.trusted_claims`"
+    otherwise = f"sign it with a key that is isolated from the job, or add `{claim.value}` to {trusted}."
+    sources = case.catalogue.sources
+    place = next((f"sources.{name}.steps" for name, each in sources.items() if each is case.source), None)
+    if place is None or (_is_gitlab(case) and claim is Claim.BOOTSTRAP):
+        return otherwise[0].upper() + otherwise[1:]
+    if _is_gitlab(case):
+        return f"Name the job that runs it under `{place}.validations`. Or {otherwise}"
+    step = f"{place}.{'bootstrap' if claim is Claim.BOOTSTRAP else 'validations'}"
+    return f"Name its step under `{step}`, and the workflow's file under `{place}.workflows`. Or {otherwise}"
+
+
 def _built_in(case: Case) -> tuple[RunJob, ...]:
     """The jobs that the receipt may mean."""
     return case.confirmed.jobs_of(case.receipt.run) if case.confirmed else ()

@@ -4,6 +4,7 @@ from flywheel_assets.catalog.models import Visibility
 from flywheel_assets.domain.names import version_of_tag
 from flywheel_assets.domain.verdicts import About, Finding, Phase, VerdictClass
 from flywheel_assets.gate.approvals import is_accepted
+from flywheel_assets.gate.authority import change_to
 from flywheel_assets.gate.case import Answer, Case, needs_receipt
 
 _order = Answer("source_order_is_kept", Phase.PUBLICATION)
@@ -16,27 +17,30 @@ def source_order_is_kept(case: Case) -> Finding:
     head, source = case.bundle.channel, case.receipt.run.source
     if head is None or head.revision == source.revision:
         return _order.passed("nothing newer is published")
+    published = "was published, and withdrawn since" if head.withdrawn else "is published"
     if head.committed_at is None or source.committed_at is None:
         return _order(
             VerdictClass.CANNOT_DETERMINE,
             "order-unknown",
-            f"{head.build} is published, and one of the two receipts does not say when its source was committed",
+            f"{head.build} {published}, and one of the two receipts does not say when its source was committed",
             remedy="Build again, and emit the receipt with the commit's time.",
             actor=case.builder_owner,
         )
     if source.committed_at < head.committed_at and is_accepted(case, "older-than-channel"):
-        return _order.passed(f"older than {head.build}, which is published, and that is approved")
+        return _order.passed(f"older than {head.build}, which {published}, and that is approved")
     if source.committed_at < head.committed_at:
+        approving = f"`flywheel approve {case.bundle.output} {case.bundle.build} --accept older-than-channel` says so"
         return _order(
             VerdictClass.NEEDS_APPROVAL,
             "older-than-channel",
             f"its source is of {source.committed_at:%Y-%m-%d}, and {head.build} of "
-            f"{head.committed_at:%Y-%m-%d} is published",
-            remedy="No action needed, unless going back is wanted: then "
-            f"`flywheel approve {case.bundle.output} {case.bundle.build} --accept older-than-channel` says so.",
+            f"{head.committed_at:%Y-%m-%d} {published}",
+            remedy=f"Decide whether to go back to it: {approving}; or publish a newer one."
+            if head.withdrawn
+            else f"No action needed, unless going back is wanted: then {approving}.",
             actor=case.owner,
         )
-    return _order.passed(f"newer than {head.build}, which is published")
+    return _order.passed(f"newer than {head.build}, which {published}")
 
 
 def durable_surface_exists(case: Case) -> Finding:
@@ -47,7 +51,9 @@ def durable_surface_exists(case: Case) -> Finding:
             VerdictClass.REJECTED_PERMANENTLY,
             "no-durable-surface",
             "the catalogue names no durable surface for it",
-            remedy="No action needed, unless it is to be published: then name a surface under `publication`.",
+            remedy="Name a surface under `publication`, or declare no change of release authority to it."
+            if change_to(case)
+            else "No action needed, unless it is to be published: then name a surface under `publication`.",
             actor=case.catalogue_owner,
             about=About.POLICY,
         )

@@ -1,57 +1,59 @@
 """May it be public at all: is neither it nor what it came from withdrawn or quarantined, and does nobody hold it?"""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from flywheel_assets.domain.decisions import Act, Scope
 from flywheel_assets.domain.evidence import AttestedDecision, AttestedReceipt
 from flywheel_assets.domain.verdicts import Finding, Phase, VerdictClass
 from flywheel_assets.gate.case import Answer, Case, needs_receipt, trusted_keys
-from flywheel_assets.gate.decisions import counting, deciders
+from flywheel_assets.gate.decisions import counting, deciders, may_decide
+from flywheel_assets.gate.quarantines import quarantine_of
 
 _withdrawn = Answer("not_withdrawn", Phase.CLASSIFICATION)
 _held = Answer("not_held", Phase.PUBLICATION)
 _EVER = datetime.max.replace(tzinfo=UTC)
+Receipts = Sequence[AttestedReceipt]
 
 
 @needs_receipt(_withdrawn)
 def not_withdrawn(case: Case) -> Finding:
     """Neither its digest was withdrawn, nor what signed or ran it, or anything that it was built from, quarantined."""
     receipts = (*case.authentic, *came_from(case))
-    return (
-        _withdrawal(case, receipts)
-        or _quarantined(case, receipts)
-        or _withdrawn.passed("nothing that it is, or came from, is withdrawn or quarantined")
-    )
+    withdrawals = list(counting(case, Act.WITHDRAW))
+    for about in receipts:
+        for decided in withdrawals:
+            if _contains(about, decided.decision.scope):
+                return _withdrawal(case, about, decided)
+    named = {each.digest.hex: each.output for about in receipts for each in about.receipt.run.dependencies}
+    for decided in withdrawals:
+        digest = decided.decision.scope.digest
+        if digest is not None and digest.hex in named:  # whether any signer of its receipt is trusted still or not
+            what = f"{named[digest.hex]} (sha256:{digest.hex}), which it is built from,"
+            return _has_withdrawn(case, what, decided)
+    for about in receipts:
+        if (quarantined := quarantine_of(case, about)) is not None:
+            return _quarantine(case, about, quarantined)
+    return _withdrawn.passed("nothing that it is, or came from, is withdrawn or quarantined")
 
 
 def came_from(case: Case) -> list[AttestedReceipt]:
-    """The trusted receipts of what it is built from, and of what that is built from: by the digests that each names."""
+    """The trusted receipts of what it is built from, and of what that is built from.
+
+    By the digests that each names, and those that a consumer receives with it, declared or not. Its own digest is none
+    of these: who else built the same bytes speaks of a build of their own.
+    """
     rest = [attested for attested in case.bundle.dependencies if trusted_keys(case.catalogue, attested)]
+    itself = {attested.receipt.artifact.digest.hex for attested in case.authentic}
     found: list[AttestedReceipt] = []
-    named = _named_by(case.authentic)
-    while new := [attested for attested in rest if _made(attested) in named]:
-        found += new
-        rest = [attested for attested in rest if _made(attested) not in named]
-        named = _named_by(new)
+    made: Receipts = case.authentic
+    while made:
+        named = {(d.output, d.digest.hex) for attested in made for d in attested.receipt.run.dependencies}
+        held = {digest for attested in made for digest in attested.receipt.artifact.contents} - itself
+        made = [each for each in rest if _made(each) in named or _made(each)[1] in held]
+        rest = [each for each in rest if each not in made]
+        found += made
     return found
-
-
-def quarantine_of(case: Case, attested: AttestedReceipt) -> AttestedDecision | None:
-    """The first decision that says that what signed or ran it is compromised."""
-    return next((d for d in counting(case, Act.QUARANTINE) if is_quarantined(d.decision.scope, attested)), None)
-
-
-def quarantined_keys(case: Case) -> frozenset[str]:
-    """The names of signers that are said to be compromised."""
-    return frozenset(key for decided in counting(case, Act.QUARANTINE) if (key := decided.decision.scope.key))
-
-
-def is_quarantined(scope: Scope, attested: AttestedReceipt) -> bool:
-    """Whether a receipt was signed by the compromised key, or speaks of the compromised run."""
-    run = attested.receipt.run
-    if scope.key is not None:
-        return scope.key in attested.signatures.keys
-    return (scope.repository, scope.run) == (run.source.repository, run.key.run)
 
 
 def not_held(case: Case) -> Finding:
@@ -61,57 +63,50 @@ def not_held(case: Case) -> Finding:
         return _held.passed("nobody holds it")
     decided = holds[0]
     scope, end = decided.decision.scope, decided.decision.expires_at
-    what = scope.output or (f"what {scope.builder} builds" if scope.builder else "everything")
     until = f"{end:%Y-%m-%d %H:%M} UTC" if end else ""
     more = f"; and {len(holds) - 1} more" if len(holds) > 1 else ""
-    commands = " and ".join(f"`flywheel revoke {each.decision.id}`" for each in holds)
+    commands = " and ".join(f"`flywheel revoke {each.decision.short_id}`" for each in holds)
     return _held(
         VerdictClass.WAITING,
         "held",
-        f"{what} is held by {_who(case, decided)}{f' until {until}' if until else ''}: "
+        f"{_held_thing(case, scope)} is held by {_who(case, decided)}{f' until {until}' if until else ''}: "
         f"{decided.decision.reason.removesuffix('.')}{more}",
         remedy=f"It goes on after {commands}" + (f", or on its own at {until}." if until else "."),
         actor=_people(case, holds),
     )
 
 
-def _withdrawal(case: Case, receipts: tuple[AttestedReceipt, ...]) -> Finding | None:
-    decisions = list(counting(case, Act.WITHDRAW))
-    for about in receipts:
-        decided = next((each for each in decisions if _contains(about, each.decision.scope)), None)
-        if decided is not None:
-            itself = about in case.authentic and _is_whole(about, decided.decision.scope)
-            return _withdrawn(
-                VerdictClass.REJECTED_PERMANENTLY,
-                "withdrawn" if itself else "built-from-withdrawn",
-                f"{'it' if itself else _part(case, about, decided.decision.scope)} was withdrawn by "
-                f"{_who(case, decided)}: {decided.decision.reason}",
-                remedy="Build another revision: a withdrawn digest never passes again.",
-                actor=case.owner,
-            )
-    return None
+def _withdrawal(case: Case, about: AttestedReceipt, decided: AttestedDecision) -> Finding:
+    if about in case.authentic and _is_whole(about, decided.decision.scope):
+        return _has_withdrawn(case, "it", decided)
+    return _has_withdrawn(case, _part(case, about, decided.decision.scope), decided)
 
 
-def _quarantined(case: Case, receipts: tuple[AttestedReceipt, ...]) -> Finding | None:
-    for about in receipts:
-        decided = quarantine_of(case, about)
-        if decided is not None:
-            itself, scope = about in case.authentic, decided.decision.scope
-            compromised = f"the signer {scope.key}" if scope.key else f"run {scope.run}"
-            return _withdrawn(
-                VerdictClass.REJECTED_PERMANENTLY,
-                "quarantined" if itself else "built-from-quarantined",
-                f"{'it' if itself else _named(about)} came from {compromised}, quarantined by {_who(case, decided)}: "
-                f"{decided.decision.reason}",
-                remedy="Build it again with a signer and a run that nobody doubts.",
-                actor=case.builder_owner,
-            )
-    return None
+def _has_withdrawn(case: Case, what: str, decided: AttestedDecision) -> Finding:
+    return _withdrawn(
+        VerdictClass.REJECTED_PERMANENTLY,
+        "withdrawn" if what == "it" else "built-from-withdrawn",
+        f"{what} was withdrawn {_by(case, decided)}",
+        remedy="Build another revision: a withdrawn digest never passes again.",
+        actor=case.owner,
+    )
+
+
+def _quarantine(case: Case, about: AttestedReceipt, decided: AttestedDecision) -> Finding:
+    itself, scope = about in case.authentic, decided.decision.scope
+    compromised = f"the signer {scope.key}" if scope.key else f"run {scope.run}"
+    return _withdrawn(
+        VerdictClass.REJECTED_PERMANENTLY,
+        "quarantined" if itself else "built-from-quarantined",
+        f"{'it' if itself else _named(about)} came from {compromised}, quarantined {_by(case, decided)}",
+        remedy="Build it again with a signer and a run that nobody doubts.",
+        actor=case.builder_owner,
+    )
 
 
 def _holds(case: Case) -> list[AttestedDecision]:
-    """The holds on it, the one that lasts longest first."""
-    builders = {attested.receipt.run.builder for attested in case.authentic}
+    """The holds on it, the one that lasts longest first. Of a builder it stops also what is built from its outputs."""
+    builders = {attested.receipt.run.builder for attested in (*case.authentic, *came_from(case))}
     found = [
         decided
         for decided in counting(case, Act.HOLD)
@@ -121,8 +116,14 @@ def _holds(case: Case) -> list[AttestedDecision]:
     return sorted(found, key=lambda decided: decided.decision.expires_at or _EVER, reverse=True)
 
 
-def _named_by(receipts: tuple[AttestedReceipt, ...] | list[AttestedReceipt]) -> set[tuple[str, str]]:
-    return {(d.output, d.digest.hex) for attested in receipts for d in attested.receipt.run.dependencies}
+def _held_thing(case: Case, scope: Scope) -> str:
+    """What is held, as the first words of a sentence."""
+    if scope.builder is None:
+        return scope.output or "everything"
+    if scope.builder in {attested.receipt.run.builder for attested in case.authentic}:
+        return f"what {scope.builder} builds"
+    parts = (attested for attested in came_from(case) if attested.receipt.run.builder == scope.builder)
+    return f"what {scope.builder} builds, as {_named(next(parts))}"
 
 
 def _made(attested: AttestedReceipt) -> tuple[str, str]:
@@ -149,10 +150,17 @@ def _named(attested: AttestedReceipt) -> str:
     return f"{attested.receipt.output} ({attested.receipt.run.key}), which it is built from,"
 
 
+def _by(case: Case, decided: AttestedDecision) -> str:
+    return f"on {decided.arrived_at:%Y-%m-%d} by {_who(case, decided)}: {decided.decision.reason}"
+
+
 def _who(case: Case, decided: AttestedDecision) -> str:
     return " and ".join(deciders(case.catalogue, decided, decided.decision.act))
 
 
 def _people(case: Case, holds: list[AttestedDecision]) -> str:
-    names = dict.fromkeys(name for each in holds for name in deciders(case.catalogue, each, Act.HOLD))
-    return ", ".join(f"{case.catalogue.people[n].name} ({case.catalogue.people[n].contact})" for n in names)
+    """Who can take holds back: whoever may hold, those first whose they are."""
+    may = {name: each for name, each in case.catalogue.people.items() if may_decide(each, Act.HOLD, case.now)}
+    theirs = dict.fromkeys(name for each in holds for name in deciders(case.catalogue, each, Act.HOLD) if name in may)
+    people = [may[name] for name in dict.fromkeys((*theirs, *may))]
+    return " or ".join(f"{person.name} ({person.contact})" for person in people) or case.catalogue_owner

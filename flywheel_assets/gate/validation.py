@@ -8,8 +8,8 @@ from flywheel_assets.domain.evidence import Origin
 from flywheel_assets.domain.verdicts import Finding, Phase, VerdictClass
 from flywheel_assets.gate.case import Answer, Case, needs_receipt, why_not_trusted
 from flywheel_assets.gate.exceptions import first_standing
-from flywheel_assets.gate.platform import seen_validations
-from flywheel_assets.gate.standing import quarantined_keys
+from flywheel_assets.gate.platform import seen_validations, to_be_believed
+from flywheel_assets.gate.quarantines import quarantined_keys
 
 _answer = Answer("validation_is_green", Phase.VALIDATION)
 
@@ -22,14 +22,25 @@ def validation_is_green(case: Case) -> Finding:
     (the forge by its steps, or an isolated signer), or the builder is trusted with that claim. WARNED is a pass with
     warnings (in-toto test-result v0.1).
     """
-    return first_standing(case, _of_validations(case))
+    lacking = _lacking(case)
+    return first_standing(case, _of_validations(case, lacking), lacking)
 
 
-def _of_validations(case: Case) -> Iterator[Finding]:
-    wanted = case.catalogue.validations_of(case.output)
+def _lacking(case: Case) -> dict[str, list[str]]:
+    """The validations that stand in the way, by the reason."""
     claimed = {(v.name, v.result) for v in case.receipt.run.validations}
     results = claimed | seen_validations(case) | _attested(case, believed=False)
     failed = sorted(name for name, result in results if result is ValidationResult.FAILED)
+    missing = [
+        name for name in case.catalogue.validations_of(case.output) if name not in {*validations_passed(case), *failed}
+    ]
+    unbelieved = [name for name in missing if name in {name for name, _ in claimed}]
+    absent = [name for name in missing if name not in unbelieved]
+    return {"validation-failed": failed, "validation-claim-untrusted": unbelieved, "validation-missing": absent}
+
+
+def _of_validations(case: Case, lacking: dict[str, list[str]]) -> Iterator[Finding]:
+    failed, unbelieved, absent = lacking.values()
     if failed:
         yield _answer(
             VerdictClass.REJECTED_PERMANENTLY,
@@ -38,17 +49,16 @@ def _of_validations(case: Case) -> Iterator[Finding]:
             remedy="Mend what failed and build again.",
             actor=case.owner,
         )
-    missing = [name for name in wanted if name not in {*validations_passed(case), *failed}]
-    if unbelieved := [name for name in missing if name in {name for name, _ in claimed}]:
+    if unbelieved:
         yield _answer(
             VerdictClass.REJECTED_TEMPORARILY,
             "validation-claim-untrusted",
             f"only the job itself says that {', '.join(unbelieved)} passed, and its claims about validation are not "
             "trusted",
-            remedy="Attest the result with a key that is isolated from the job, or trust the claim in the catalogue.",
+            remedy=to_be_believed(case, Claim.VALIDATION),
             actor=case.builder_owner,
         )
-    if absent := [name for name in missing if name not in unbelieved]:
+    if absent:
         yield _answer(
             VerdictClass.WAITING,
             "validation-missing",
@@ -56,6 +66,7 @@ def _of_validations(case: Case) -> Iterator[Finding]:
             remedy="No action needed while the validation runs; it is judged again when its result arrives.",
             actor=case.owner,
         )
+    wanted = case.catalogue.validations_of(case.output)
     yield _answer.passed(", ".join(wanted) + " passed" if wanted else "the catalogue names no validation")
 
 

@@ -27,11 +27,14 @@ from flywheel_assets.orchestration.metadata import (
 )
 from flywheel_assets.orchestration.resources import Pipeline
 from flywheel_assets.orchestration.shown import shown_bases, worth_reading_again
+from flywheel_assets.promotion.excuses import Excuse
+from flywheel_assets.promotion.explaining import excuse_of
 from flywheel_assets.promotion.flywheel import Flywheel
-from flywheel_assets.promotion.judging import Judgement, judge
+from flywheel_assets.promotion.judging import Judgement, judge, read_again
 from flywheel_assets.promotion.ledger import builds_of
 from flywheel_assets.promotion.publishing import promote
 from flywheel_assets.promotion.reading import one_reading
+from flywheel_assets.promotion.report import published_builds
 
 _STAGE_SAYS = {
     Stage.BUILDER_RUN: "A build as its receipt reports it. Reported by the sensor, never run from here.",
@@ -103,16 +106,18 @@ def _judged(catalogue: Catalogue, name: str) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]
     ) -> Iterator[dg.MaterializeResult[None]]:
         flywheel = one_reading(pipeline.flywheel)
+        known = published_builds(flywheel, name)
         selected = {stage_of[key] for key in context.selected_asset_keys}
         one_build = context.has_partition_key
         problems: dict[str, FlywheelError] = {}
         for key in _keys_to_judge(context, flywheel, name):
             try:
                 judgement = _judge(context, flywheel, name, key)
+                excuse = excuse_of(flywheel, name, judgement.verdict.build, known)
             except FlywheelError as error:
                 problems[key] = error
                 continue
-            made = _made(judgement, selected, output.repository)
+            made = _made(judgement, excuse, selected, output.repository)
             for stage, (metadata, version) in made.items():
                 if one_build:  # a real output, so that what is downstream in the same run goes on
                     yield dg.MaterializeResult(
@@ -127,10 +132,11 @@ def _judged(catalogue: Catalogue, name: str) -> dg.AssetsDefinition:
                             tags={"dagster/data_version": version},
                         )
                     )
-            for evaluation in evaluations(context, name, output, judgement):
+            for evaluation in evaluations(context, name, judgement, excuse):
                 context.log_event(evaluation)
             if selected:  # a run of checks alone makes nothing
-                _observe(context, name, max(selected, key=list(Stage).index), judgement, output.repository)
+                metadata = verdict_metadata(judgement, excuse, output.repository)
+                _observe(context, name, max(selected, key=list(Stage).index), judgement, metadata)
         if problems:
             raise dg.Failure(
                 f"{name} could not be judged: " + "; ".join(f"{key}: {text}" for key, text in problems.items()),
@@ -168,9 +174,11 @@ def _keys_to_judge(context: dg.AssetExecutionContext, flywheel: Flywheel, name: 
 
 
 def _judge(context: dg.AssetExecutionContext, flywheel: Flywheel, name: str, key: str) -> Judgement:
-    """Judge one build. The cache is read anew when a person asks for it, or the reconciliation."""
-    by_sensor = JUDGES_TAG in context.run.tags and REREAD_TAG not in context.run.tags
-    judgement = judge(flywheel, name, build_key(key), reread=not by_sensor)
+    """Judge one build. The cache is read anew when a person asks; for the reconciliation, where that may help."""
+    build, by_sensor = build_key(key), JUDGES_TAG in context.run.tags
+    if by_sensor and REREAD_TAG in context.run.tags:
+        read_again(flywheel, name, build)  # what reads as before is no evidence, and nothing is judged anew for it
+    judgement = judge(flywheel, name, build, reread=not by_sensor)
     context.log.info("%s: %s, %s", key, judgement.verdict.verdict.value, judgement.verdict.worst.reason)
     return judgement
 
@@ -183,7 +191,9 @@ def build_key(key: str) -> BuildKey:
         raise UsageError(f"{key[:80]!r} is not a build. A build is named <run>.<attempt>.<system>.") from error
 
 
-def _made(judgement: Judgement, selected: set[Stage], repository: str) -> dict[Stage, tuple[Metadata, str]]:
+def _made(
+    judgement: Judgement, excuse: Excuse, selected: set[Stage], repository: str
+) -> dict[Stage, tuple[Metadata, str]]:
     """What this build may be materialized as, with metadata and data version."""
     verdict = judgement.verdict
     found: dict[Stage, tuple[Metadata, str]] = {}
@@ -191,18 +201,20 @@ def _made(judgement: Judgement, selected: set[Stage], repository: str) -> dict[S
     if verdict.body_is_whole and judgement.inspection and Stage.CACHE_ENTRY in selected:
         found[Stage.CACHE_ENTRY] = (entry_metadata(judgement, judgement.inspection, repository), version)
     if verdict.validated and Stage.VALIDATED_ARTIFACT in selected:
-        found[Stage.VALIDATED_ARTIFACT] = (verdict_metadata(judgement, repository), version)
+        found[Stage.VALIDATED_ARTIFACT] = (verdict_metadata(judgement, excuse, repository), version)
     return found
 
 
-def _observe(context: dg.AssetExecutionContext, name: str, stage: Stage, judgement: Judgement, repository: str) -> None:
+def _observe(
+    context: dg.AssetExecutionContext, name: str, stage: Stage, judgement: Judgement, metadata: Metadata
+) -> None:
     """The full verdict as an observation, last of a build's events: what is not observed is not shown yet."""
     context.log_event(
         dg.AssetObservation(
             asset_key(stage, name),
             partition=str(judgement.verdict.build),
             description=f"{judgement.verdict.verdict.value}: {judgement.verdict.worst.reason}",
-            metadata=verdict_metadata(judgement, repository),
+            metadata=metadata,
         )
     )
 
@@ -235,7 +247,9 @@ def _published(catalogue: Catalogue, name: str) -> dg.AssetsDefinition:
             return
         yield dg.MaterializeResult(
             asset_key=spec.key,
-            metadata=publication_metadata(done.publication, done.copied, judgement.receipt.receipt, output),
+            metadata=publication_metadata(
+                done.publication, done.copied, judgement.receipt.receipt, output, pipeline.carrier_of(name)
+            ),
             data_version=dg.DataVersion(str(done.publication.artifact_digest)),
         )
 

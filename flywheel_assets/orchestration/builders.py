@@ -19,7 +19,7 @@ from flywheel_assets.promotion.builder_surface import BuilderSurface, SeenBuild,
 from flywheel_assets.promotion.flywheel import Flywheel
 
 BOOTSTRAP, BOUNDARY = "bootstrap_was_proven", "boundary_is_declared"
-Events = list[dg.AssetMaterialization | dg.AssetCheckEvaluation]
+Events = list[dg.AssetMaterialization | dg.AssetCheckEvaluation | dg.AssetObservation]
 
 
 def builder_assets(catalogue: Catalogue) -> list[dg.AssetSpec | dg.AssetChecksDefinition]:

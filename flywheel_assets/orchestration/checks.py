@@ -9,6 +9,8 @@ from flywheel_assets.catalog.models import Output
 from flywheel_assets.domain.verdicts import Phase, VerdictClass
 from flywheel_assets.orchestration.keys import Stage, asset_key, builds
 from flywheel_assets.orchestration.metadata import decisions_shown, explained, findings_table
+from flywheel_assets.orchestration.unblocking import unblocking
+from flywheel_assets.promotion.excuses import Excuse
 from flywheel_assets.promotion.judging import Judgement
 
 ON_ENTRY = (Phase.BOOTSTRAP, Phase.BUILD, Phase.INTEGRITY)
@@ -48,14 +50,14 @@ def check_specs(name: str, output: Output) -> list[dg.AssetCheckSpec]:
 
 
 def evaluations(
-    context: dg.AssetExecutionContext, name: str, output: Output, judgement: Judgement
+    context: dg.AssetExecutionContext, name: str, judgement: Judgement, excuse: Excuse
 ) -> Iterator[dg.AssetCheckEvaluation]:
-    """The evaluations of one build, after its materializations are stored.
+    """The evaluations of one build, after its materializations are stored. What fails says what would unblock it.
 
     An evaluation is current only when it points at the partition's latest materialization. A build that was
     rejected from the start has none, and then none is right; one that passed earlier is shown as failed now.
     """
-    key = str(judgement.verdict.build)
+    key, output = str(judgement.verdict.build), judgement.catalogue.outputs[name]
     for stage, phases in phases_of(output).items():
         target = _latest(context, asset_key(stage, name), key)
         for phase in phases:
@@ -73,6 +75,7 @@ def evaluations(
                 metadata={
                     "build": key,
                     "rules": findings_table(findings),
+                    **({} if passed else unblocking(excuse)),
                     **(decisions_shown(judgement) if phase in DECIDED else {}),
                 },
                 target_materialization_data=target,

@@ -6,19 +6,24 @@ from flywheel_assets.domain.dispatches import Dispatch, DispatchState
 from flywheel_assets.orchestration.keys import Stage, asset_key
 from flywheel_assets.orchestration.metadata import Metadata, linked
 from flywheel_assets.orchestration.shown import shown_dispatches
-from flywheel_assets.promotion.dispatches import dispatches, last_dispatches
+from flywheel_assets.promotion.dispatches import current, dispatches, last_dispatches
 from flywheel_assets.promotion.flywheel import Flywheel
-from flywheel_assets.promotion.ledger import publications
-from flywheel_assets.promotion.waiting import Said, said_of
+from flywheel_assets.promotion.waiting import REASONS, Said, said_of
+from flywheel_assets.promotion.went_out import published
 
 SHOWN_BUILDS = 100  # of each output, those heard of last: what is older has long come to its end
 SHOWN_STATES = 50
 
 
 def dispatch_events(flywheel: Flywheel, instance: dg.DagsterInstance, output: str) -> list[dg.AssetObservation]:
-    """Where each build of an output is on its way, when the UI shows another state. Raises EvidenceError."""
+    """Where each build of an output is on its way, when the UI shows another state. Raises EvidenceError.
+
+    Nothing of what was withdrawn: the page says that, whatever the workflow's end was.
+    """
+    went_out = published(flywheel, output)
+    on_record = {out.publication.build: out.publication.reference for out in went_out}
+    withdrawn = {out.publication.build for out in went_out if out.withdrawal}
     newest = dict(list(last_dispatches(flywheel, output).items())[-SHOWN_BUILDS:])
-    on_record = {publication.build: publication.reference for publication in publications(flywheel, output)}
     asset = asset_key(Stage.PUBLISHED_ARTIFACT, output)
     shown = shown_dispatches(instance, asset, [str(build) for build in newest])
     return [
@@ -29,7 +34,8 @@ def dispatch_events(flywheel: Flywheel, instance: dg.DagsterInstance, output: st
             metadata=dispatch_metadata(flywheel, dispatches(flywheel, output, build), on_record.get(build, "")),
         )
         for build, last in newest.items()
-        if shown.get(str(build)) != _name_of(last, on_record.get(build, ""))
+        if build not in withdrawn
+        and shown.get(str(build)) != _name_of(last, on_record.get(build, ""), said_of(flywheel, last).reason)
     ]
 
 
@@ -38,9 +44,9 @@ def dispatch_metadata(flywheel: Flywheel, seen: list[Dispatch], reference: str =
 
     With the ``reference`` under which it is on record nothing is waited for while its release stands.
     """
-    last, repository = seen[-1], flywheel.output(seen[-1].output).repository
-    said = said_of(flywheel, last)
-    if reference and last.state is DispatchState.RELEASED:
+    last, repository = current(seen), flywheel.output(seen[-1].output).repository
+    said = told = said_of(flywheel, last)
+    if reference and told.reason == REASONS[DispatchState.RELEASED]:
         said = Said("every-rule-holds", f"nothing: it was read back whole and is on record as {reference}", "", "")
     return {
         "state": dg.MetadataValue.text(last.state.value),
@@ -54,7 +60,7 @@ def dispatch_metadata(flywheel: Flywheel, seen: list[Dispatch], reference: str =
         "revision": dg.MetadataValue.text(str(last.flake.revision)),
         "request": dg.MetadataValue.text(last.id),
         "states": _states(seen),
-        "dispatch": dg.MetadataValue.text(_name_of(last, reference)),
+        "dispatch": dg.MetadataValue.text(_name_of(last, reference, told.reason)),
     }
 
 
@@ -74,6 +80,6 @@ def _states(seen: list[Dispatch]) -> dg.MetadataValue:
     )
 
 
-def _name_of(last: Dispatch, reference: str) -> str:
-    """Tells one state from the next."""
-    return f"{last.id} {last.state.value} {last.at.isoformat()} {reference}".rstrip()
+def _name_of(last: Dispatch, reference: str, reason: str) -> str:
+    """Tells one state from the next; the gate's word may change while the workflow's does not."""
+    return f"{last.id} {last.state.value} {last.at.isoformat()} {reason} {reference}".rstrip()

@@ -13,9 +13,11 @@ from flywheel_assets.domain.errors import FlywheelError
 from flywheel_assets.orchestration.build import definitions_for
 from flywheel_assets.orchestration.dispatched import dispatch_events
 from flywheel_assets.orchestration.keys import builds_name
+from flywheel_assets.orchestration.requests import Wanted
 from flywheel_assets.orchestration.resources import Pipeline
 from flywheel_assets.orchestration.sensors import watched
-from flywheel_assets.orchestration.wanted import Wanted, wanted
+from flywheel_assets.orchestration.wanted import wanted
+from flywheel_assets.promotion.deciding import hear
 from flywheel_assets.promotion.dispatches import dispatched_outputs
 from flywheel_assets.promotion.flywheel import Flywheel
 from flywheel_assets.promotion.intake import Taken, take_in
@@ -128,7 +130,7 @@ def drain(pipeline: Pipeline, instance: dg.DagsterInstance, said: Said) -> Drain
             drained.runs += 1
             if not result.success:
                 drained.failures.append(_why_failed(request, result))
-    watching, problems = watched(pipeline.flywheel, instance)
+    watching, problems, _ = watched(pipeline.flywheel, instance)
     events = [*watching, *_on_their_way(pipeline.flywheel, instance)]
     for event in events:
         instance.report_runless_asset_event(event)
@@ -149,6 +151,7 @@ def _take_in(flywheel: Flywheel, place: str, taken: Taken) -> tuple[int, str, li
     progress, problems = 0, list[str]()
     try:
         now = take_in(flywheel)
+        hear(flywheel)
         taken.add(now)
         progress, problems = now.total, list(now.postponed)
     except FlywheelError as error:

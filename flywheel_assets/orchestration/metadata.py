@@ -14,6 +14,7 @@ from flywheel_assets.domain.verdicts import Finding, Verdict, VerdictClass
 from flywheel_assets.gate.case import person
 from flywheel_assets.gate.explain import failed, sentence
 from flywheel_assets.orchestration.unblocking import unblocking
+from flywheel_assets.promotion.excuses import Excuse
 from flywheel_assets.promotion.judging import Judgement
 
 Metadata = Mapping[str, dg.MetadataValue]
@@ -65,14 +66,14 @@ def entry_metadata(judgement: Judgement, inspection: Inspection, repository: str
     }
 
 
-def verdict_metadata(judgement: Judgement, repository: str) -> Metadata:
-    """The whole verdict, its evidence, and what would change it."""
+def verdict_metadata(judgement: Judgement, excuse: Excuse, repository: str) -> Metadata:
+    """The whole verdict, its evidence, and what would change it, which is the build's ``excuse``."""
     verdict, recorded = judgement.verdict, judgement.recorded
     return {
         "verdict": dg.MetadataValue.text(verdict.verdict.value),
         "reason": dg.MetadataValue.text(verdict.worst.reason),
         "why": dg.MetadataValue.md(why(verdict)),
-        **unblocking(judgement),
+        **unblocking(excuse),
         "rules": findings_table(verdict.findings),
         "digest": dg.MetadataValue.text(str(verdict.subject) if verdict.subject else "(no authentic receipt)"),
         **_origin(judgement, repository),
@@ -116,7 +117,7 @@ def decisions_shown(judgement: Judgement) -> Metadata:
                 "until": f"{weighed.until:%Y-%m-%d %H:%M} UTC" if weighed.until else "",
                 "reason": weighed.decision.reason,
                 "since": f"{weighed.attested.arrived_at:%Y-%m-%d %H:%M} UTC",
-                "id": str(weighed.decision.id),
+                "id": weighed.decision.short_id,
             }
         )
         for weighed in judgement.decisions[-SHOWN_MEMBERS:]
@@ -131,13 +132,18 @@ def _origin(judgement: Judgement, repository: str) -> Metadata:
     return {name: origin[name] for name in ("run", "source", "builder", "trigger", "artifact")}
 
 
-def publication_metadata(publication: Publication, copied: Sequence[str], receipt: Receipt, output: Output) -> Metadata:
-    """Where it is published, where it came from, who answers for it, and how a consumer verifies it."""
+def publication_metadata(
+    publication: Publication, copied: Sequence[str], receipt: Receipt, output: Output, carrier: str = ""
+) -> Metadata:
+    """Where it is published, where it came from, who answers for it, and how a consumer verifies it.
+
+    ``carrier`` is the address of what carries a flake's binaries.
+    """
     repository = output.repository
     ownership, origin = publication.ownership, build_metadata(receipt, repository)
     return {
         "reference": dg.MetadataValue.path(publication.reference),
-        **_verification(publication, output),
+        **_verification(publication, output, carrier),
         **{name: origin[name] for name in ("source", "run", "builder")},
         "digest": dg.MetadataValue.text(str(publication.artifact_digest)),
         "surface": dg.MetadataValue.text(publication.surface),
@@ -145,19 +151,20 @@ def publication_metadata(publication: Publication, copied: Sequence[str], receip
         "published_at": dg.MetadataValue.timestamp(publication.published_at),
         "bytes_read_back": dg.MetadataValue.int(publication.bytes_read_back),
         "copied_members": dg.MetadataValue.int(len(copied)),
-        "proofs": dg.MetadataValue.json([str(digest) for digest in publication.proofs]),
+        "proofs": dg.MetadataValue.json([str(digest) for digest in dict.fromkeys(publication.proofs)]),
         "builder_path": dg.MetadataValue.text(ownership.builder_path_owner),
         "publication_path": dg.MetadataValue.text(ownership.publication_path_owner),
         "clean_because": dg.MetadataValue.text(ownership.clean_because),
     }
 
 
-def _verification(publication: Publication, output: Output) -> Metadata:
+def _verification(publication: Publication, output: Output, carrier: str) -> Metadata:
     """The command for what carries a summary of ours; for what was only observed, its catalogued signers."""
     if publication.way == Way.OBSERVES.value:
         signers = output.publication.signers if output.publication else ()
         return {"signed_by": dg.MetadataValue.text(", ".join(signers))} if signers else {}
     command = f"flywheel verify {shlex.quote(publication.reference)} --key {RELEASE_KEY}"
+    command += f" --cache {shlex.quote(carrier)}" if carrier else ""
     return {"verify": dg.MetadataValue.md(f"`{command}`")}
 
 
@@ -207,7 +214,8 @@ def _inert(text: str) -> str:
     """A sentence that may quote a receipt: no links, images or markup come of it."""
     short = re.sub(r"\b(sha256:[0-9a-f]{12})[0-9a-f]{52}\b", r"\1…", text)
     ended = short if short.endswith((".", "…")) else f"{short}."
-    return re.sub(r"([\\\[\]<>*|])", r"\\\1", ended)
+    lone = "`" if ended.count("`") % 2 else ""  # which would open code that runs to wherever the next one is
+    return re.sub(rf"([\\\[\]<>*|{lone}])", r"\\\1", ended)
 
 
 def why(verdict: Verdict) -> str:

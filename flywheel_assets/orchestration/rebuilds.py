@@ -4,6 +4,8 @@ Output and build are all that a run is told. Whoever launches one by hand can na
 fetched, built and signed with comes from the catalogue.
 """
 
+from collections.abc import Sequence
+
 import dagster as dg
 
 from flywheel_assets.domain.errors import FlywheelError
@@ -61,7 +63,7 @@ def ask_for_rebuilds(
 ) -> list[dg.RunRequest] | dg.SkipReason:
     """A repeated tick gives the same run keys. What failed three times is left to a person."""
     try:
-        wanted = to_ask_for(pipeline.flywheel)
+        wanted = to_ask_for(pipeline.flywheel, lambda name, build: _is_left(context.instance, f"{name} {build}"))
     except FlywheelError as error:
         return dg.SkipReason(f"Nothing can be told: {error}")
     day = pipeline.flywheel.clock().date().isoformat()
@@ -72,14 +74,22 @@ def ask_for_rebuilds(
             tags={REBUILDS_TAG: f"{name} {build}"},
         )
         for name, build in wanted
-        if _may_be_tried(context.instance, f"{name} {build}")
+        if not _is_under_way(context.instance, f"{name} {build}")  # still of those that a day may have
     ]
     return requests or dg.SkipReason("Nothing lacks a second opinion that could be given here.")
 
 
-def _may_be_tried(instance: dg.DagsterInstance, subject: str) -> bool:
-    earlier = instance.get_runs(filters=dg.RunsFilter(tags={REBUILDS_TAG: subject}), limit=ATTEMPTS)
-    return len(earlier) < ATTEMPTS and all(run.is_finished for run in earlier)
+def _is_left(instance: dg.DagsterInstance, subject: str) -> bool:
+    earlier = _earlier(instance, subject)
+    return len(earlier) >= ATTEMPTS and all(run.is_finished for run in earlier)
+
+
+def _is_under_way(instance: dg.DagsterInstance, subject: str) -> bool:
+    return any(not run.is_finished for run in _earlier(instance, subject))
+
+
+def _earlier(instance: dg.DagsterInstance, subject: str) -> Sequence[dg.DagsterRun]:
+    return instance.get_runs(filters=dg.RunsFilter(tags={REBUILDS_TAG: subject}), limit=ATTEMPTS)
 
 
 def _told(found: Opinion) -> str:

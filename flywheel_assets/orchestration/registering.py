@@ -6,11 +6,15 @@ from collections.abc import Iterator
 
 import dagster as dg
 
+from flywheel_assets.domain.errors import FlywheelError
 from flywheel_assets.orchestration.builders import Events
 from flywheel_assets.orchestration.keys import GROUPS, REGISTER, Stage
 from flywheel_assets.orchestration.resources import Pipeline
-from flywheel_assets.orchestration.shown import newest_report
+from flywheel_assets.orchestration.shown import shown_state
+from flywheel_assets.orchestration.withdrawn import withdrawal_events
 from flywheel_assets.promotion.flywheel import Flywheel
+from flywheel_assets.promotion.ledger import INSPECTION, VERDICT
+from flywheel_assets.promotion.reading import indexed, one_reading
 from flywheel_assets.promotion.register import Entry, Standing, register
 
 OWNED, CLEAN, CARRIED_OUT = "owners_are_catalogued", "nothing_public_is_distrusted", "withdrawals_are_carried_out"
@@ -20,6 +24,7 @@ _SAYS = {
     CARRIED_OUT: "All that people withdrew is gone from its surface.",
 }
 _ROWS = 500
+NOT_TOLD = "not told: "
 
 
 def register_assets(contacts: list[str]) -> list[dg.AssetSpec | dg.AssetChecksDefinition]:
@@ -40,35 +45,61 @@ def register_assets(contacts: list[str]) -> list[dg.AssetSpec | dg.AssetChecksDe
     return [spec, register_holds]
 
 
-def register_events(flywheel: Flywheel, instance: dg.DagsterInstance) -> Events:
-    """The register, when the UI shows another. Raises EvidenceError."""
-    entries = register(flywheel)
+def register_events(flywheel: Flywheel, instance: dg.DagsterInstance, seen: str = "") -> tuple[Events, str]:
+    """The register, when the UI shows another; and what the next call is to be given as ``seen``.
+
+    With it goes what the pages of withdrawn artifacts do not say yet.
+    Nothing is gone through as long as nothing came that it can depend on. When it cannot be told its checks fail, once,
+    and what is returned says why behind ``NOT_TOLD``.
+    """
+    flywheel = one_reading(flywheel)
+    try:
+        basis = _basis(flywheel)
+        if seen == basis:
+            return [], seen
+        entries = register(flywheel)
+    except FlywheelError as error:
+        problem = f"{NOT_TOLD}{error}"
+        why = [f"it cannot be told: {str(error).removesuffix('.')}"]
+        return [] if seen == problem else [_event(_result(check, why)) for check in _SAYS], problem
     said = json.dumps([entry.model_dump(mode="json") for entry in entries], sort_keys=True)
     state = hashlib.sha256(said.encode()).hexdigest()[:16]
-    last = newest_report(instance, REGISTER)
-    if last is not None and "state" in last.metadata and last.metadata["state"].value == state:
-        return []
-    return [
-        dg.AssetMaterialization(REGISTER, metadata={**_facts(entries), "state": state}),
-        *(
-            dg.AssetCheckEvaluation(
-                asset_key=REGISTER,
-                check_name=str(result.check_name),
-                passed=result.passed,
-                severity=result.severity,
-                description=result.description,
-            )
-            for result in _results(entries)
-        ),
-    ]
+    taken_back = withdrawal_events(flywheel.catalogue, instance, entries)
+    if shown_state(instance, REGISTER) == state and not seen.startswith(NOT_TOLD):
+        return [*taken_back], basis
+    shown = dg.AssetMaterialization(REGISTER, metadata={**_facts(entries), "state": state})
+    return [shown, *map(_event, _results(entries)), *taken_back], basis
+
+
+def _basis(flywheel: Flywheel) -> str:
+    """Another whenever the register can be another: by the catalogue, by evidence that is no verdict, by the day.
+
+    Verdicts and readings of caches come by the thousand, and no statement about what is public depends on them. No
+    decision that the register tells of ends with time; the day is for what nobody thought of.
+    """
+    logs = [indexed(flywheel, log) for log in flywheel.evidence.logs()]
+    held = sum(len(log.entries) - len(log.of(VERDICT)) - len(log.of(INSPECTION)) for log in logs)
+    return f"{flywheel.catalogue.digest} {flywheel.clock():%Y-%m-%d} {held}"
+
+
+def _event(result: dg.AssetCheckResult) -> dg.AssetCheckEvaluation:
+    return dg.AssetCheckEvaluation(
+        asset_key=REGISTER,
+        check_name=str(result.check_name),
+        passed=result.passed,
+        severity=result.severity,
+        description=result.description,
+    )
 
 
 def _results(entries: list[Entry]) -> Iterator[dg.AssetCheckResult]:
-    distrusted = [each for each in entries if each.doubt and each.state is Standing.PUBLISHED]
+    # The cache still holds the closure of what was yanked, and what is withdrawn is public until it was seen gone.
+    public = [each for each in entries if each.state is not Standing.WITHDRAWN]
+    distrusted = [(each, "; ".join(filter(None, (each.doubt, each.to_do)))) for each in public]
     undone = [each for each in entries if each.state in {Standing.WITHDRAWING, Standing.MARKED}]
     yield _result(OWNED, [f"{_named(each)}: {each.problem}" for each in entries if each.problem])
-    yield _result(CLEAN, [f"{_named(each)}: {each.doubt}" for each in distrusted])
-    yield _result(CARRIED_OUT, [f"{_named(each)}: {_to_do(each)}" for each in undone])
+    yield _result(CLEAN, [f"{_named(each)}: {why}" for each, why in distrusted if why])
+    yield _result(CARRIED_OUT, [f"{_named(each)}: {each.to_do}" for each in undone])
 
 
 def _result(check: str, problems: list[str]) -> dg.AssetCheckResult:
@@ -79,12 +110,6 @@ def _result(check: str, problems: list[str]) -> dg.AssetCheckResult:
         severity=dg.AssetCheckSeverity.ERROR if check == CLEAN else dg.AssetCheckSeverity.WARN,
         description=". ".join(problems)[:4000] + "." if problems else _SAYS[check],
     )
-
-
-def _to_do(entry: Entry) -> str:
-    if entry.state is Standing.MARKED:
-        return f"{entry.yanked_by} must yank {entry.reference}"
-    return "`flywheel withdraw --pending` takes it away"
 
 
 def _named(entry: Entry) -> str:

@@ -9,6 +9,7 @@ from functools import cached_property
 from flywheel_assets.catalog.models import Catalogue
 from flywheel_assets.promotion.flywheel import Flywheel
 from flywheel_assets.wiring import Settings, open_flywheel, read_catalogue, settings
+from flywheel_assets.wiring.surfaces import file_url
 
 
 class Pipeline:
@@ -28,3 +29,11 @@ class Pipeline:
     def flywheel(self) -> Flywheel:
         """The flywheel of this process."""
         return self._given or open_flywheel(self._chosen)
+
+    def carrier_of(self, output: str) -> str:
+        """The address of the cache that carries a flake's binaries; empty for what is no flake."""
+        target = self.flywheel.output(output).publication
+        if target is None or target.flake is None:
+            return ""
+        url = file_url(self._chosen.home, self.flywheel.catalogue.durable(target.flake.binaries).url)
+        return url.replace("file:/", "file:///", 1)

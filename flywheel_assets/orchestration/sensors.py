@@ -4,8 +4,9 @@ import json
 
 import dagster as dg
 
+from flywheel_assets.domain.deadlines import within
 from flywheel_assets.domain.errors import FlywheelError
-from flywheel_assets.orchestration.bounds import INTAKE_SECONDS, WANTED_SECONDS, after
+from flywheel_assets.orchestration.bounds import FORBEARANCE, INTAKE_SECONDS, WANTED_SECONDS, after
 from flywheel_assets.orchestration.builders import Events, builder_events
 from flywheel_assets.orchestration.dispatched import dispatch_events
 from flywheel_assets.orchestration.freshness import (
@@ -15,9 +16,11 @@ from flywheel_assets.orchestration.freshness import (
     missing_visits,
     place_in,
 )
-from flywheel_assets.orchestration.registering import register_events
+from flywheel_assets.orchestration.registering import NOT_TOLD, register_events
+from flywheel_assets.orchestration.requests import Wanted
 from flywheel_assets.orchestration.resources import Pipeline
-from flywheel_assets.orchestration.wanted import Wanted, add_requests, is_through, read_cursor, wanted
+from flywheel_assets.orchestration.wanted import add_requests, is_through, read_cursor, wanted
+from flywheel_assets.promotion.deciding import hear
 from flywheel_assets.promotion.dispatches import dispatched_outputs
 from flywheel_assets.promotion.flywheel import Flywheel
 from flywheel_assets.promotion.intake import take_in
@@ -108,9 +111,11 @@ def follow_publications(context: dg.SensorEvaluationContext, pipeline: dg.Resour
     """One look at each build on its way, bounded in time. What was released is put on record by a run, not here."""
     flywheel, cursor = pipeline.flywheel, read_cursor(context.cursor)
     try:
-        found = follow_all(flywheel, after(INTAKE_SECONDS))
+        with within(INTAKE_SECONDS + FORBEARANCE):
+            found = follow_all(flywheel, after(INTAKE_SECONDS))
         today = flywheel.clock().date()
-        released = look_at_released(flywheel, cursor.get("round", ""), today, after(WANTED_SECONDS))
+        with within(WANTED_SECONDS + FORBEARANCE):
+            released = look_at_released(flywheel, cursor.get("round", ""), today, after(WANTED_SECONDS))
         shown = one_reading(flywheel)
         outputs = dispatched_outputs(flywheel)
         events = [event for output in outputs for event in dispatch_events(shown, context.instance, output)]
@@ -135,28 +140,35 @@ def follow_publications(context: dg.SensorEvaluationContext, pipeline: dg.Resour
 )
 def watch_builders(context: dg.SensorEvaluationContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.SensorResult:
     """Reports only what changed. It stands alone, so that it also tells when pick_up_builds does nothing at all."""
-    events, problems = watched(pipeline.flywheel, context.instance)
+    events, problems, register = watched(pipeline.flywheel, context.instance, context.cursor or "")
     for problem in problems:
         context.log.error("Not everything can be told: %s", problem)
     says = " ".join(problems) or "The pages of builders and intake show what is so."
-    return dg.SensorResult(asset_events=events, skip_reason=None if events else dg.SkipReason(says))
+    skipped = None if events else dg.SkipReason(says)
+    return dg.SensorResult(asset_events=events, skip_reason=skipped, cursor=register)
 
 
-def watched(flywheel: Flywheel, instance: dg.DagsterInstance) -> tuple[Events, list[str]]:
-    """What the pages of builders, of intake and of the register do not show yet, and why some of it cannot be told."""
-    flywheel, events, problems = one_reading(flywheel), list[dg.AssetMaterialization | dg.AssetCheckEvaluation](), []
-    for page in (builder_events, intake_events, missing_visits, register_events):
+def watched(flywheel: Flywheel, instance: dg.DagsterInstance, seen: str = "") -> tuple[Events, list[str], str]:
+    """What the pages of builders, of intake and of the register do not show yet, and why some of it cannot be told.
+
+    ``seen`` is what the register was gone through for last, and the last of the three what it is now.
+    """
+    flywheel, events, problems = one_reading(flywheel), Events(), []
+    for page in (builder_events, intake_events, missing_visits):
         try:
             events += page(flywheel, instance)
         except FlywheelError as error:
             problems.append(str(error))
-    return events, problems
+    registered, seen = register_events(flywheel, instance, seen)
+    problems += [seen.removeprefix(NOT_TOLD)] if seen.startswith(NOT_TOLD) else []
+    return [*events, *registered], problems, seen
 
 
 def _take_in(context: dg.SensorEvaluationContext, pipeline: Pipeline) -> int:
     """How many documents were taken. What is in evidence already goes on whatever becomes of the inbox."""
     try:
         taken = take_in(pipeline.flywheel, after(INTAKE_SECONDS))
+        hear(pipeline.flywheel)
     except FlywheelError as error:
         context.log.error("Intake stopped: %s", error)  # noqa: TRY400 - a sentence, no traceback
         return 0

@@ -8,9 +8,10 @@ import dagster as dg
 
 from flywheel_assets.domain.builds import BuildKey
 from flywheel_assets.orchestration.keys import Stage, asset_key
+from flywheel_assets.promotion.assembling import assemble
 from flywheel_assets.promotion.flywheel import Flywheel
 from flywheel_assets.promotion.intake import never
-from flywheel_assets.promotion.ledger import assemble, last_verdict
+from flywheel_assets.promotion.ledger import last_verdict
 from flywheel_assets.promotion.recipes import next_moment, recipe_of
 
 
@@ -59,7 +60,9 @@ def shown_bases(
 def worth_reading_again(flywheel: Flywheel, output: str, build: BuildKey) -> bool:
     """Whether a better reading could change the verdict: what a cache could not serve may be there by now."""
     recorded = last_verdict(flywheel, output, build)
-    return recorded is not None and recorded.verdict.may_change
+    if recorded is None or recorded.verdict.subject is None:  # of what nobody vouches for nothing is read
+        return False
+    return recorded.verdict.may_change and not recorded.verdict.body_is_whole
 
 
 def newest_report(instance: dg.DagsterInstance, asset: dg.AssetKey) -> dg.AssetMaterialization | None:
@@ -83,6 +86,11 @@ def shown_receipts(instance: dg.DagsterInstance, asset: dg.AssetKey, keys: list[
 def shown_dispatches(instance: dg.DagsterInstance, asset: dg.AssetKey, keys: list[str]) -> dict[str, str]:
     """The state on its way that the newest observation of each build names."""
     return _newest(instance.fetch_observations, asset, keys, "dispatch")
+
+
+def shown_withdrawals(instance: dg.DagsterInstance, asset: dg.AssetKey, keys: list[str]) -> dict[str, str]:
+    """What the newest observation of each build says of its withdrawal."""
+    return _newest(instance.fetch_observations, asset, keys, "withdrawal")
 
 
 def _newest(

@@ -1,25 +1,20 @@
-"""What would unblock a build, as metadata: the smallest change, whose turn it is, and what time does by itself."""
+"""What would unblock a build, as metadata: whose turn it is, the smallest change, what it waits for, what time does."""
 
 from collections.abc import Mapping
 
 import dagster as dg
 
-from flywheel_assets.promotion.blockers import blockers_of, case_of, passes_at, passes_until
-from flywheel_assets.promotion.judging import Judgement
-from flywheel_assets.promotion.steps import steps_of
+from flywheel_assets.promotion.excuses import Call, Excuse, headline
 
 
-def unblocking(judgement: Judgement) -> Mapping[str, dg.MetadataValue]:
-    """Nothing of a build that nothing blocks, and that no end of an approval or exception will."""
-    verdict = judgement.verdict
-    case = case_of(judgement.bundle, judgement.catalogue, verdict)
-    blockers = blockers_of(case, verdict)
-    found: dict[str, dg.MetadataValue] = {}
-    steps = steps_of(case, blockers)
-    if steps:
-        records = [dg.TableRecord({"who": each.people, "needs_to": each.what}) for each in steps]
-        found["smallest_change"] = dg.MetadataValue.table(records)
-    if blockers:
+def unblocking(excuse: Excuse) -> Mapping[str, dg.MetadataValue]:
+    """What `flywheel why-not` says of the same build, in the same words. The rest only where there is any of it."""
+    found: dict[str, dg.MetadataValue] = {"whose_turn": dg.MetadataValue.text(headline(excuse))}
+    if excuse.steps:
+        records = [dg.TableRecord({"who": each.people, "needs_to": each.what}) for each in excuse.steps]
+        name = "smallest_change" if excuse.call is Call.SOMEBODY else "only_if_wanted_otherwise"
+        found[name] = dg.MetadataValue.table(records)
+    if excuse.blockers:
         rows = [
             dg.TableRecord(
                 {
@@ -28,10 +23,16 @@ def unblocking(judgement: Judgement) -> Mapping[str, dg.MetadataValue]:
                     "on": f"{blocker.until:%Y-%m-%d %H:%M} UTC" if blocker.until else "",
                 }
             )
-            for blocker in blockers
+            for blocker in excuse.blockers
         ]
         found["how_it_ends"] = dg.MetadataValue.table(rows)
-    for name, moment in (("passes_on", passes_at(case, blockers)), ("passes_until", passes_until(case, verdict))):
+    if excuse.waits_for:
+        chain = [
+            dg.TableRecord({"build": each.name, "says": headline(each.excuse) if each.excuse else each.says})
+            for each in excuse.waits_for
+        ]
+        found["waits_for"] = dg.MetadataValue.table(chain)
+    for name, moment in (("passes_on", excuse.passes_at), ("passes_until", excuse.passes_until)):
         if moment is not None:
             found[name] = dg.MetadataValue.timestamp(moment)
     return found

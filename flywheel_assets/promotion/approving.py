@@ -6,8 +6,8 @@ approval stops it there, however long ago it was let go.
 
 from flywheel_assets.domain.builds import BuildKey
 from flywheel_assets.gate.evaluate import Approved, approve
+from flywheel_assets.promotion.assembling import assemble
 from flywheel_assets.promotion.flywheel import Flywheel
-from flywheel_assets.promotion.ledger import assemble
 
 
 def approved_now(flywheel: Flywheel, output: str, build: BuildKey) -> Approved:

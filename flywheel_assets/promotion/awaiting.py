@@ -9,7 +9,7 @@ from flywheel_assets.gate.case import Case
 from flywheel_assets.promotion.blockers import Blocker
 from flywheel_assets.promotion.flywheel import Flywheel
 from flywheel_assets.promotion.intake import RECEIPT, output_log
-from flywheel_assets.promotion.ledger import open_document
+from flywheel_assets.promotion.opening import open_document
 
 MOST = 3  # of one output: any of them would do
 

@@ -11,6 +11,7 @@ from flywheel_assets.catalog.models import Catalogue
 from flywheel_assets.domain.builds import Closed
 from flywheel_assets.domain.evidence import EvidenceBundle
 from flywheel_assets.domain.verdicts import About, Finding, Verdict, VerdictClass
+from flywheel_assets.gate.authority import change_to
 from flywheel_assets.gate.case import Case
 from flywheel_assets.gate.evaluate import evaluate
 from flywheel_assets.gate.explain import failed
@@ -33,8 +34,14 @@ ON_THEIR_WAY = frozenset(
 )
 """What waits for something that comes without anybody here."""
 
+DISTRUST = "not_withdrawn"
+"""The rule over what must not be public: what it rejects is to be taken back where it is."""
+
 PROPOSALS = frozenset({"pull-request", "fork", "other-ref"})
 OLDER = "older-than-channel"
+LACKING = frozenset({VerdictClass.WAITING, VerdictClass.NEEDS_APPROVAL})
+"""Verdicts of what only lacks something: nothing speaks against it, so that what is public may stay."""
+
 BUILT_AGAIN = frozenset({"bootstrap-unproven", "job-unnamed", "order-unknown", "platform-run-failed"})
 """Rejections that may change and that only another build does change."""
 
@@ -86,8 +93,15 @@ def case_of(bundle: EvidenceBundle, catalogue: Catalogue, verdict: Verdict) -> C
 
 
 def blockers_of(case: Case, verdict: Verdict) -> tuple[Blocker, ...]:
-    """What is to be ended before it passes, worst first; what only follows from a missing receipt is left out."""
+    """What is to be ended before it passes, worst first.
+
+    What only follows from a missing receipt is left out, and approvals as long as approving cannot help: of what is
+    rejected for another reason than that an approval may accept.
+    """
     found = [finding for finding in failed(verdict) if finding.reason != FOLLOWS]
+    rejected = {VerdictClass.REJECTED_TEMPORARILY, VerdictClass.REJECTED_PERMANENTLY}
+    if any(finding.verdict in rejected and finding.reason != OLDER for finding in found):
+        found = [finding for finding in found if finding.reason != "approval-missing"]
     passing = _passing(case) if any(finding.reason in PASSING for finding in found) else {}
     return tuple(_blocker(case, finding, passing.get(finding.rule)) for finding in found)
 
@@ -130,7 +144,10 @@ def _ends(case: Case, finding: Finding) -> Ends:
         or (finding.reason == "second-builder-missing" and _rebuilt(case))
     ):
         return Ends.BY_ITSELF
-    if finding.reason in {*PROPOSALS, OLDER} or (is_permanent and finding.about is About.POLICY):
+    if finding.reason == "no-durable-surface" and change_to(case):
+        return Ends.BY_AN_ACT  # somebody declared that it is to go out
+    is_meant = finding.reason == OLDER and not (case.bundle.channel and case.bundle.channel.withdrawn)
+    if finding.reason in PROPOSALS or is_meant or (is_permanent and finding.about is About.POLICY):
         return Ends.AS_MEANT
     return Ends.WITH_ANOTHER_BUILD if is_permanent or finding.reason in BUILT_AGAIN else Ends.BY_AN_ACT
 

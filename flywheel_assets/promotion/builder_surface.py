@@ -18,7 +18,8 @@ from flywheel_assets.domain.verdicts import Finding, Phase, VerdictClass
 from flywheel_assets.ports import LogEntry
 from flywheel_assets.promotion.flywheel import Flywheel
 from flywheel_assets.promotion.intake import RECEIPT, output_log
-from flywheel_assets.promotion.ledger import authentic_receipt, last_verdict
+from flywheel_assets.promotion.ledger import last_verdict
+from flywheel_assets.promotion.opening import authentic_receipt
 
 BUILDERS, LEVEL = "builders", "level"
 NEWEST_RECEIPTS = (

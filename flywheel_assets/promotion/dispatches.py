@@ -3,7 +3,8 @@
 None of it says anything of the artifact: no evidence bundle holds it, and no verdict depends on it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 
 from pydantic import ValidationError
 
@@ -11,11 +12,12 @@ from flywheel_assets.catalog.models import Way
 from flywheel_assets.domain.builds import BuildKey
 from flywheel_assets.domain.digests import EvidenceDigest
 from flywheel_assets.domain.dispatches import Dispatch, DispatchState
-from flywheel_assets.domain.errors import EvidenceCorruptError
+from flywheel_assets.domain.errors import EvidenceCorruptError, EvidenceError
 from flywheel_assets.domain.publications import FlakeRelease
 from flywheel_assets.promotion.flywheel import Flywheel
 from flywheel_assets.promotion.intake import output_log
 from flywheel_assets.promotion.ledger import record
+from flywheel_assets.promotion.reading import indexed
 
 DISPATCH = "dispatch"
 
@@ -28,28 +30,50 @@ def dispatched_outputs(flywheel: Flywheel) -> list[str]:
 
 def dispatches(flywheel: Flywheel, output: str, build: BuildKey) -> list[Dispatch]:
     """All that was seen of one build's publication, oldest first. Raises EvidenceError."""
-    entries = flywheel.evidence.entries(output_log(output))
-    return [
-        _load(flywheel, output, entry.evidence)
-        for entry in entries
-        if entry.kind == DISPATCH and entry.subject == str(build)
-    ]
+    entries = indexed(flywheel, output_log(output)).about(DISPATCH, str(build))
+    return [_load(flywheel, output, entry.evidence) for entry in entries]
+
+
+def readable(flywheel: Flywheel, output: str, build: BuildKey) -> Iterator[Dispatch]:
+    """The same, without what cannot be read: for what must not wait for that. Raises EvidenceError for the log."""
+    for entry in indexed(flywheel, output_log(output)).about(DISPATCH, str(build)):
+        with suppress(EvidenceError):
+            yield _load(flywheel, output, entry.evidence)
 
 
 def last_dispatches(flywheel: Flywheel, output: str) -> dict[BuildKey, Dispatch]:
     """How far each build of an output has come, in the order in which they were last heard of. Raises EvidenceError."""
     newest: dict[str, EvidenceDigest] = {}
-    for entry in flywheel.evidence.entries(output_log(output)):
-        if entry.kind == DISPATCH:
-            newest.pop(entry.subject, None)
-            newest[entry.subject] = entry.evidence
-    return {BuildKey.parse(subject): _load(flywheel, output, found) for subject, found in newest.items()}
+    for entry in indexed(flywheel, output_log(output)).of(DISPATCH):
+        newest.pop(entry.subject, None)
+        newest[entry.subject] = entry.evidence
+    found = {BuildKey.parse(subject): _load(flywheel, output, evidence) for subject, evidence in newest.items()}
+    # Only behind what has come to nothing may there be an earlier request that goes on.
+    failed = {DispatchState.FAILED, DispatchState.REFUSED}
+    return {
+        build: current(dispatches(flywheel, output, build)) if last.state in failed else last
+        for build, last in found.items()
+    }
 
 
 def last_dispatch(flywheel: Flywheel, output: str, build: BuildKey) -> Dispatch | None:
     """How far one build has come; None when nothing was asked of a workflow. Raises EvidenceError."""
     found = dispatches(flywheel, output, build)
-    return found[-1] if found else None
+    return current(found) if found else None
+
+
+def last_release(flywheel: Flywheel, output: str, build: BuildKey) -> Dispatch | None:
+    """What was last seen of what was released, whatever else was asked for since. Raises EvidenceError."""
+    return next((each for each in reversed(dispatches(flywheel, output, build)) if each.state.is_out), None)
+
+
+def current(seen: Sequence[Dispatch]) -> Dispatch:
+    """Of all that was seen of one build, what counts: the request that may go on, or else the one last heard of."""
+    newest: dict[str, Dispatch] = {}
+    for each in seen:
+        newest.pop(each.id, None)
+        newest[each.id] = each
+    return next((each for each in reversed(newest.values()) if each.state.is_open), seen[-1])
 
 
 def requests(flywheel: Flywheel, output: str, surface: str, flake: FlakeRelease) -> list[Dispatch]:
@@ -58,10 +82,9 @@ def requests(flywheel: Flywheel, output: str, surface: str, flake: FlakeRelease)
     Raises EvidenceError.
     """
     newest: dict[str, Dispatch] = {}
-    for entry in flywheel.evidence.entries(output_log(output)):
-        if entry.kind == DISPATCH:
-            seen = _load(flywheel, output, entry.evidence)
-            newest[seen.id] = seen
+    for entry in indexed(flywheel, output_log(output)).of(DISPATCH):
+        seen = _load(flywheel, output, entry.evidence)
+        newest[seen.id] = seen
     return [each for each in newest.values() if each.is_for(surface, flake) and each.state is not DispatchState.REFUSED]
 
 
@@ -82,8 +105,9 @@ def on_their_way(flywheel: Flywheel, output: str, build: BuildKey) -> BuildKey |
 
 
 def note(flywheel: Flywheel, seen: Dispatch) -> Dispatch:
-    """Keep what was seen, unless the last thing kept says the same; returns what is kept."""
-    last = last_dispatch(flywheel, seen.output, seen.build)
+    """Keep what was seen, unless the last thing kept of that request says the same; returns what is kept."""
+    kept = dispatches(flywheel, seen.output, seen.build)
+    last = next((each for each in reversed(kept) if each.id == seen.id), None)
     if last is not None and last.model_copy(update={"at": seen.at}) == seen:
         return last
     record(flywheel, seen.output, seen.build, DISPATCH, seen)

@@ -9,6 +9,7 @@ The closure goes to its durable cache first, with the proofs beside it: who inst
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from uuid import uuid4
 
 from flywheel_assets.catalog.models import PublicationTarget
@@ -36,6 +37,8 @@ from flywheel_assets.promotion.flywheel import Flywheel
 from flywheel_assets.promotion.following import claim_of, follow, look_again, workflow_of
 from flywheel_assets.promotion.proving import demand_proofs, proofs_of, release_proofs_of
 from flywheel_assets.promotion.recording import Promoted, demand_whole, record_publication
+
+_MAY_BE_ASKED_ANEW = {DispatchState.FAILED, DispatchState.WRONG_RELEASE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +79,12 @@ def publish_by_workflow(flywheel: Flywheel, turn: Turn, *, anew: bool) -> Promot
     last = follow(flywheel, release.output, release.build)
     if last and not last.is_for(turn.target.surface, turn.flake) and not last.state.is_open:
         last = None  # what was asked for then was another release
-    may_ask_anew = anew and last is not None and not last.state.is_open and last.state is not DispatchState.RELEASED
     try:
+        if last and last.state in {DispatchState.RELEASED, DispatchState.YANKED}:
+            last = look_again(flywheel, release.output, release.build) or last
+        may_ask_anew = anew and last is not None and last.state in _MAY_BE_ASKED_ANEW
         if last is None or last.state is DispatchState.REFUSED or may_ask_anew:
             last = _start(flywheel, turn, anew=anew)
-        if last.state is DispatchState.RELEASED:
-            last = look_again(flywheel, release.output, release.build) or last
         if last.state is DispatchState.RELEASED:
             return _record(flywheel, turn, last)
     except PromotionRefusedError:
@@ -90,6 +93,8 @@ def publish_by_workflow(flywheel: Flywheel, turn: Turn, *, anew: bool) -> Promot
         note_failure(flywheel, release.output, release.build, Cause.FAILED, error)
         raise
     if not last.state.is_open:
+        if last.state is DispatchState.YANKED:
+            raise _taken_back(turn, last)
         where = f" See {last.run.url}." if last.run else ""
         raise PublicationError(f"{release.output} {release.build}: {last.state.value}. {last.detail}{where}")
     return last
@@ -155,8 +160,12 @@ def _earlier(flywheel: Flywheel, turn: Turn, *, anew: bool) -> Dispatch | None:
         now = follow(flywheel, each.output, each.build, each.id)
         if now is not None and now.state.is_open and now.build == release.build:
             return now
+        if now is not None and now.state is DispatchState.YANKED:
+            now = look_again(flywheel, each.output, each.build)
         if now is not None and now.state is DispatchState.RELEASED:
             return None  # what is there is not asked for
+        if now is not None and now.state is DispatchState.YANKED:
+            raise _taken_back(turn, now)
     _demand_turn(flywheel, release)
     if failed and not anew:
         last = failed[-1]
@@ -165,6 +174,16 @@ def _earlier(flywheel: Flywheel, turn: Turn, *, anew: bool) -> Dispatch | None:
             f"{last.state.value}. {last.detail} Only a person has it asked for once more: flywheel promote."
         )
     return None
+
+
+def _taken_back(turn: Turn, last: Dispatch) -> PublicationError:
+    """A version is never taken twice, and what somebody took back comes back by nobody's second request."""
+    version = last.release.version if last.release else last.flake.version
+    return PublicationError(
+        f"{turn.release.output} {turn.release.build}: yanked. {last.flake.name} {version} was released for "
+        f"{last.build}, and taken back or not shown any more; it is not asked for a second time. "
+        "Release under another version."
+    )
 
 
 def _ask(flywheel: Flywheel, release: Release, asked: Dispatch, vsa: Proof) -> Dispatch:
@@ -210,7 +229,7 @@ def _carry_closure(flywheel: Flywheel, turn: Turn) -> list[Proof]:
     carrier.attach(plan.model_copy(update={"release": turn.release}), of_release)
     demand_still_approved(flywheel, turn.approved)
     turn.still_held()
-    carrier.reveal(plan)
+    carrier.reveal(plan, partial(demand_still_approved, flywheel, turn.approved))
     _carried(flywheel, turn, plan.reference)
     return of_release
 
@@ -236,7 +255,9 @@ def _record(flywheel: Flywheel, turn: Turn, last: Dispatch) -> Promoted:
     demand_whole(released, reference)
     carried, proofs = _carried(flywheel, turn, reference)
     readings = (*released, *carried)
-    done = record_publication(flywheel, turn.approved, turn.target, reference, readings=readings, proofs=proofs)
+    done = record_publication(
+        flywheel, turn.approved, turn.target, turn.release, reference, readings=readings, proofs=proofs
+    )
     return Promoted(done, ())
 
 

@@ -24,6 +24,7 @@ from flywheel_assets.domain.statements import canonical
 from flywheel_assets.gate.agreement import disagreements
 from flywheel_assets.gate.case import Case
 from flywheel_assets.ports import EvidenceStore, LogEntry
+from flywheel_assets.promotion.deciding import Mark
 from flywheel_assets.promotion.flywheel import Flywheel
 
 DISAGREEMENTS = "disagreements"
@@ -63,6 +64,15 @@ def disputes_on(
         tuple(RecordedDisagreement(evidence=digest, disagreement=found) for digest, found in disputed.items()),
         tuple(RecordedComparison(evidence=digest, comparison=found) for digest, found in compared.items()),
     )
+
+
+def marks_of_disputes(disputes: Iterable[RecordedDisagreement]) -> set[Mark]:
+    """What a decision may bear on of both sides: one that is in quarantine binds nobody."""
+    marks: set[Mark] = set()
+    for side in (side for recorded in disputes for side in recorded.disagreement.sides):
+        marks |= {("run", f"{side.repository} {side.build.run}")}
+        marks |= {("key", each) for each in (*side.keys, *side.fingerprints)}
+    return marks
 
 
 def _record(store: EvidenceStore, kind: str, output: str, digests: Sequence[str], document: Closed) -> None:

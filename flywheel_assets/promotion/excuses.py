@@ -8,8 +8,8 @@ from datetime import datetime
 from enum import StrEnum
 
 from flywheel_assets.domain.verdicts import Finding, VerdictClass
-from flywheel_assets.promotion.blockers import ALARMS, OLDER, Blocker, Ends
-from flywheel_assets.promotion.report import Row
+from flywheel_assets.promotion.blockers import ALARMS, DISTRUST, LACKING, OLDER, Blocker, Ends
+from flywheel_assets.promotion.report import Row, State
 from flywheel_assets.promotion.steps import NOBODY_ACTS, Step, is_of
 
 
@@ -66,15 +66,30 @@ class Excuse:
         return tuple(finding for finding in self.findings if finding.exception)
 
     @property
-    def every_rule_holds(self) -> bool:
-        """Whether nothing in the gate stands in the way."""
-        return not self.failed
+    def rules_hold(self) -> str:
+        """How many of the rules do."""
+        return f"{len(self.findings) - len(self.failed)} of {len(self.findings)} rules hold"
+
+    @property
+    def is_distrusted(self) -> bool:
+        """Whether it is public, and is or came of what people withdrew or put in quarantine."""
+        return bool(self.row.published_at) and any(blocker.rule == DISTRUST for blocker in self.blockers)
+
+    @property
+    def stays_public(self) -> bool:
+        """Whether nothing more is wanted of what is published: what a rule asks that came later, it needs no more."""
+        only_lacks = all(blocker.verdict in LACKING for blocker in self.blockers)
+        return only_lacks and (bool(self.blockers) or not self.row.remedy)
 
     @property
     def call(self) -> Call:
         """Whose turn it is, by this build alone."""
         reasons = {blocker.reason for blocker in self.blockers}
-        if self.row.published_at and not self.blockers and not self.row.remedy:
+        if self.row.state in {State.TO_WITHDRAW, State.TO_YANK} or self.is_distrusted:
+            return Call.SOMEBODY
+        if self.row.state is State.WITHDRAWN:
+            return Call.NOTHING
+        if self.row.state is State.PUBLISHED and self.stays_public:
             return Call.DONE
         if not reasons & ALARMS and any(blocker.ends is Ends.AS_MEANT for blocker in self.blockers):
             return Call.NOTHING
@@ -99,7 +114,7 @@ def headline(excuse: Excuse, me: str = "") -> str:
         if acting is not excuse:
             return f"{said}. {acting.row.output} {acting.row.build} goes first."
         return f"{said}." + (f" {_then(excuse)}" if _then(excuse) else "")
-    return f"{NOBODY_ACTS}: {_why_nobody(excuse)}."
+    return f"{NOBODY_ACTS}: {_why_nobody(excuse, me)}."
 
 
 def _by_people(steps: tuple[Step, ...]) -> list[Step]:
@@ -128,14 +143,26 @@ def _then(excuse: Excuse) -> str:
     return f"Then it waits: {rest[0].message}."
 
 
-def _why_nobody(excuse: Excuse) -> str:
+def _why_nobody(excuse: Excuse, me: str) -> str:
     row = excuse.row
     if excuse.call is Call.DONE:
-        return f"it is published at {row.published_at}"
+        again = "; ".join(dict.fromkeys(blocker.message for blocker in excuse.blockers))
+        return f"it is published at {row.published_at}" + (f". To go out again it would wait: {again}" if again else "")
+    if row.state is State.WITHDRAWN:
+        return row.message
     if excuse.call is Call.NOTHING:
         meant = next(blocker for blocker in excuse.blockers if blocker.ends is Ends.AS_MEANT)
-        return f"{meant.message}. {_otherwise(excuse)}".removesuffix(". ") if meant.reason == OLDER else meant.message
+        if meant.reason == OLDER:
+            return f"{meant.message}. {_otherwise(excuse, me)}".removesuffix(". ")
+        return f"{meant.message}{_besides(excuse)}"
     return _why_by_itself(excuse)
+
+
+def _besides(excuse: Excuse) -> str:
+    """What somebody would have to do, too, if what is meant were meant otherwise."""
+    acts = [blocker for blocker in excuse.blockers if blocker.ends is Ends.BY_AN_ACT]
+    more = f", and {len(acts) - 1} more" if len(acts) > 1 else ""
+    return f"; besides, {acts[0].message}{more}" if acts else ""
 
 
 def _why_by_itself(excuse: Excuse) -> str:
@@ -145,17 +172,14 @@ def _why_by_itself(excuse: Excuse) -> str:
     if excuse.blockers:
         return "; ".join(dict.fromkeys(blocker.message for blocker in excuse.blockers))
     if excuse.findings and row.verdict != VerdictClass.PASSED.value:
-        return "every rule holds by now, and the next run judges it again"
+        return "every rule holds by now: the next run judges it again, and publishes it"
     if row.reason == "every-rule-holds":
         return "every rule holds, and the next run publishes it"
     return row.message.removesuffix(".")
 
 
-def _otherwise(excuse: Excuse) -> str:
-    if not excuse.steps:
-        return ""
-    (first, *_) = excuse.steps
-    return f"If going back is wanted, {first.people} {'need' if first.are_many else 'needs'} to {first.what}"
+def _otherwise(excuse: Excuse, me: str) -> str:
+    return f"If going back is wanted, {_needs(excuse.steps[0], me)}" if excuse.steps else ""
 
 
 def shown(moment: datetime) -> str:

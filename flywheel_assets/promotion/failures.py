@@ -13,10 +13,11 @@ from pydantic import AwareDatetime, Field, ValidationError
 from flywheel_assets.domain.builds import BuildKey, Closed
 from flywheel_assets.domain.errors import EvidenceCorruptError, FlywheelError, printable
 from flywheel_assets.domain.names import Line, OutputName
+from flywheel_assets.promotion.assembling import assemble
 from flywheel_assets.promotion.dispatches import DISPATCH
 from flywheel_assets.promotion.flywheel import Flywheel
 from flywheel_assets.promotion.intake import output_log
-from flywheel_assets.promotion.ledger import PUBLICATION, assemble, last_verdict, record
+from flywheel_assets.promotion.ledger import PUBLICATION, last_verdict, record
 
 PUBLICATION_FAILURE = "publication-failure"
 SENTENCE = 1000

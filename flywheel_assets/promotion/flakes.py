@@ -8,9 +8,9 @@ from flywheel_assets.domain.dispatches import Dispatch
 from flywheel_assets.domain.names import version_of_tag
 from flywheel_assets.domain.publications import FlakeRelease
 from flywheel_assets.gate.case import trusted_keys
+from flywheel_assets.promotion.assembling import assemble
 from flywheel_assets.promotion.dispatches import asked_already, last_dispatches
 from flywheel_assets.promotion.flywheel import Flywheel
-from flywheel_assets.promotion.ledger import assemble
 
 
 def flake_release(run: BuilderRun, target: PublicationTarget) -> FlakeRelease | None:

@@ -31,8 +31,9 @@ if TYPE_CHECKING:
 class Gist(NamedTuple):
     """What is remembered of a receipt that is not opened again for every other build.
 
-    ``source`` is its revision and system, ``artifact`` a hex digest. Two from one source whose ``says`` is the same
-    differ in nothing but which run they are of, and when. Authentic is it for the catalogue with that digest.
+    ``source`` is its revision and system, ``artifact`` a hex digest, ``actor`` who triggered it as the receipt says, in
+    small letters. Two from one source whose ``says`` is the same differ in nothing but which run they are of, and when.
+    Authentic is it for the catalogue with that digest.
     """
 
     catalogue: EvidenceDigest
@@ -40,6 +41,7 @@ class Gist(NamedTuple):
     source: tuple[str, str]
     artifact: str
     says: str
+    actor: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 A receipt for a catalogued output goes into that output's log, whoever signed it: the gate judges signatures.
 One for an output that the catalogue does not know waits in UNROUTED until the catalogue does. What cannot be
-read is kept there too, as a dead letter with its reason.
+read is kept there too, as a dead letter with its reason, and settled when what can be read comes under its name.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,10 +19,10 @@ from flywheel_assets.domain.statements import PAYLOAD_TYPE, canonical, parse_sta
 from flywheel_assets.domain.untrusted import parse_json
 from flywheel_assets.ports import Checked, Delivery, LogEntry, Trusted
 from flywheel_assets.promotion.flywheel import Flywheel
+from flywheel_assets.promotion.hearing import DECISIONS, hear_signers
 
 UNROUTED = "unrouted"
 TESTS = "tests"
-DECISIONS = "decisions"
 RECEIPT, TEST, UNKNOWN_OUTPUT, DEAD_LETTER = "receipt", "test", "unknown-output", "dead-letter"
 # What was done about an entry of UNROUTED; the subject is that entry's number.
 SETTLED, DISMISSED = "settled", "dismissed"
@@ -86,6 +86,7 @@ def take_in(flywheel: Flywheel, enough: Callable[[], bool] = never) -> Taken:
     taken = Taken()
     _route_what_waited(flywheel, taken, enough)
     known = known_documents(flywheel, taken.postpone)
+    unread = _Unread(flywheel, taken.postpone)
     for delivery in flywheel.inbox.deliveries(flywheel.seen):
         if taken.total >= flywheel.limits.inbox_batch or enough():
             taken.more = True
@@ -95,16 +96,50 @@ def take_in(flywheel: Flywheel, enough: Callable[[], bool] = never) -> Taken:
             continue
         document = canonical_problem(delivery) if delivery.data is None else delivery.data
         digest = EvidenceDigest.of(document)
-        if digest not in known:
-            try:
+        try:
+            if digest not in known:
+                buried = taken.dead_letters
                 take(flywheel, delivery, document, taken)
-            except EvidenceError as error:
-                taken.postpone(str(error))
-                continue
-            known.add(digest)
+                known.add(digest)
+                if taken.dead_letters > buried:
+                    unread.documents.add(digest)
+            unread.answered_by(delivery, digest)
+        except EvidenceError as error:
+            taken.postpone(str(error))
+            continue
         if delivery.version:  # last: a crash before makes it be looked at again, and never passed over
             flywheel.seen.add(delivery.version)
     return taken
+
+
+class _Unread:
+    """The dead letters that are open, of which a delivery that can be read may be the answer.
+
+    ``documents`` are those of all dead letters: what lies in the inbox unchanged is no answer to itself.
+    """
+
+    def __init__(self, flywheel: Flywheel, damaged: Callable[[str], object]) -> None:
+        self.documents: set[EvidenceDigest] = set()
+        self._evidence = flywheel.evidence
+        self._open: dict[str, list[LogEntry]] = {}
+        try:
+            buried, done = dead_letters(flywheel), closed(flywheel)
+        except EvidenceError as error:
+            damaged(str(error))
+            return
+        for entry in buried:
+            self.documents.add(entry.evidence)
+            if entry.number not in done:
+                self._open.setdefault(entry.subject.partition(": ")[0], []).append(entry)
+
+    def answered_by(self, delivery: Delivery, document: EvidenceDigest) -> None:
+        """Settle what could not be read when it lay under the same name, now that this was. Raises EvidenceError."""
+        name = printable(delivery.name)
+        if delivery.data is None or document in self.documents:
+            return
+        for entry in self._open.get(name, ()):
+            self._evidence.append(UNROUTED, SETTLED, str(entry.number), document)
+        self._open.pop(name, None)
 
 
 def canonical_problem(delivery: Delivery) -> bytes:
@@ -146,6 +181,7 @@ def route(
 ) -> None:
     """Enter what was read into the log where it belongs."""
     if isinstance(statement, Decision):
+        hear_signers(flywheel, statement, evidence)
         flywheel.evidence.append(DECISIONS, statement.act.value, printable(statement.scope.subject, 200), evidence)
         taken.decisions += 1
     elif isinstance(statement, TestOutcome):

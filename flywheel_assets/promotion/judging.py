@@ -13,18 +13,11 @@ from flywheel_assets.domain.verdicts import About, Verdict, VerdictClass
 from flywheel_assets.gate.case import trusted_keys
 from flywheel_assets.gate.evaluate import evaluate, slsa_level
 from flywheel_assets.ports import Progress
+from flywheel_assets.promotion.assembling import assemble, basis_of
 from flywheel_assets.promotion.disputes import record_disagreements
 from flywheel_assets.promotion.flywheel import Flywheel, silent
-from flywheel_assets.promotion.ledger import (
-    INSPECTION,
-    VERDICT,
-    RecordedVerdict,
-    assemble,
-    basis_of,
-    builds_of,
-    last_verdict,
-    record,
-)
+from flywheel_assets.promotion.ledger import INSPECTION, VERDICT, RecordedVerdict, builds_of, last_verdict, record
+from flywheel_assets.promotion.reading import asked_for, one_reading
 from flywheel_assets.promotion.recipes import program, recipe_of
 from flywheel_assets.promotion.replaying import keep_catalogue
 from flywheel_assets.promotion.summaries import VALIDATED, excepted, levels_of, summary
@@ -70,16 +63,16 @@ def judge(
     """
     if output not in flywheel.catalogue.outputs:
         raise UsageError(f"The catalogue knows no output {output!r}. `flywheel report` lists what it knows.")
-    bundle = assemble(flywheel, output, build)
+    bundle, logs = _assembled(flywheel, output, build)
     if not bundle.receipts and not bundle.damaged:
         known = ", ".join(str(key) for key in builds_of(flywheel, output)[-5:]) or "none"
         raise UsageError(f"No build {build} of {output} is in evidence. The newest are: {known}.")
     receipt = _authentic(flywheel, bundle)
     if receipt and not bundle.damaged and (reread or not bundle.inspections):
         inspect(flywheel, receipt, progress)
-        bundle = assemble(flywheel, output, build)
+        bundle, logs = _assembled(flywheel, output, build)
     if not bundle.damaged and record_disagreements(flywheel, bundle):
-        bundle = assemble(flywheel, output, build)
+        bundle, logs = _assembled(flywheel, output, build)
     now = flywheel.clock()
     recipe = recipe_of(bundle, flywheel.catalogue, now)
     before = None if bundle.damaged else last_verdict(flywheel, output, build)
@@ -88,11 +81,20 @@ def judge(
     verdict = evaluate(bundle, flywheel.catalogue, now)
     # Nothing is said to others on part of the evidence.
     vsa = None if bundle.damaged else _summarise(flywheel, verdict, receipt)
-    recorded = RecordedVerdict(verdict=verdict, basis=recipe.digest, vsa=vsa, recipe=recipe, program=program())
+    recorded = RecordedVerdict(
+        verdict=verdict, basis=recipe.digest, vsa=vsa, recipe=recipe, program=program(), logs=logs
+    )
     if not bundle.damaged:
         keep_catalogue(flywheel)
         record(flywheel, output, build, VERDICT, recorded)
     return Judgement(bundle, recorded, flywheel.catalogue)
+
+
+def _assembled(flywheel: Flywheel, output: str, build: BuildKey) -> tuple[EvidenceBundle, dict[str, int]]:
+    """The bundle, and how long each log was that it was put together from."""
+    flywheel = one_reading(flywheel)  # what comes meanwhile is not half in it
+    asked_for(flywheel)
+    return assemble(flywheel, output, build), asked_for(flywheel)
 
 
 def read_again(flywheel: Flywheel, output: str, build: BuildKey, progress: Progress = silent) -> bool:

@@ -58,13 +58,13 @@ def lag_of(flywheel: Flywheel) -> Lag:
         flywheel.evidence.entries(BUILDERS)
     except EvidenceError as error:
         damaged[str(error)] = None
-    undelivered, inbox = _undelivered(flywheel, damaged)
+    first, inbox = undelivered(flywheel, damaged)
     open_letters = _open_letters(flywheel, damaged)
     return Lag(
         waiting=len(waiting),
         oldest=timed[0][1] if timed else "",
         since=timed[0][0] if timed else None,
-        undelivered=undelivered,
+        undelivered=first,
         inbox=inbox,
         damaged=tuple(damaged),
         unreadable=open_letters.count("unreadable"),
@@ -87,8 +87,8 @@ def _open_letters(flywheel: Flywheel, damaged: dict[str, None]) -> list[str]:
         return []
 
 
-def _undelivered(flywheel: Flywheel, damaged: dict[str, None]) -> tuple[str, str]:
-    """The first delivery that is not in evidence, and why the inbox cannot be read."""
+def undelivered(flywheel: Flywheel, damaged: dict[str, None]) -> tuple[str, str]:
+    """The first delivery that is not in evidence, and why the inbox cannot be read; each empty where there is none."""
     known = known_documents(flywheel, damaged.setdefault)
     try:
         for number, delivery in enumerate(flywheel.inbox.deliveries(flywheel.seen)):

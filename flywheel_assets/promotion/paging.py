@@ -13,13 +13,13 @@ from flywheel_assets.domain.builds import BuildKey
 from flywheel_assets.domain.errors import EvidenceError
 from flywheel_assets.gate.case import person
 from flywheel_assets.promotion.excuses import Call, Excuse, headline
-from flywheel_assets.promotion.explaining import excuse_of, of_row, published_builds
+from flywheel_assets.promotion.explaining import excuse_of, of_row
 from flywheel_assets.promotion.flywheel import Flywheel
 from flywheel_assets.promotion.intake import output_log
 from flywheel_assets.promotion.ledger import builds_of, last_verdicts
 from flywheel_assets.promotion.markup import CLASSES, MARK, document, link, moment, table, tag, text
 from flywheel_assets.promotion.reading import one_reading
-from flywheel_assets.promotion.report import unreadable, unrouted
+from flywheel_assets.promotion.report import published_builds, unreadable, unrouted
 from flywheel_assets.promotion.telling import told
 
 INDEX, NEWEST, ON_A_PAGE = "index.html", 50, 500
@@ -65,7 +65,8 @@ def _told(flywheel: Flywheel, name: str, newest: int) -> Told:
         builds = builds_of(flywheel, name)[::-1]
         published = published_builds(flywheel, name)
         excuses = tuple(excuse_of(flywheel, name, build, published) for build in builds[:newest])
-        out = tuple((str(build), each.reference, each.published_at) for build, each in published.items())
+        public = ((str(build), out.publication) for build, out in published.items() if out.is_public)
+        out = tuple((build, each.reference, each.published_at) for build, each in public)
         older = tuple(_last_words(flywheel, name, builds[newest:], {build for build, _, _ in out}))
         return Told(name, excuses, older, out)
     except EvidenceError as error:

@@ -11,12 +11,12 @@ from flywheel_assets.domain.digests import EvidenceDigest, Sha256
 from flywheel_assets.domain.errors import EvidenceCorruptError, UsageError
 from flywheel_assets.domain.platform_runs import PlatformRun
 from flywheel_assets.domain.statements import invalid
-from flywheel_assets.gate.approvals import approvals_are_given, has_started, resource_of
+from flywheel_assets.gate.approvals import approvals_are_given, bound_of, has_started, is_accepted, resource_of
 from flywheel_assets.gate.case import Case
-from flywheel_assets.gate.decisions import FINAL, may_decide
+from flywheel_assets.gate.decisions import FINAL, declaration_of, may_decide
+from flywheel_assets.promotion.assembling import assemble
 from flywheel_assets.promotion.deciding import standing
 from flywheel_assets.promotion.flywheel import Flywheel
-from flywheel_assets.promotion.ledger import assemble
 
 BuildCase = Case
 """A build as the gate sees it."""
@@ -69,6 +69,7 @@ def approval_of(case: Case, reason: str, lasts: timedelta | None, accepts: tuple
         output=output,
         digest=Sha256.from_hex(artifact.digest.hex),
         resource=resource_of(artifact, target),
+        **bound_of(case.catalogue, target)._asdict(),
         authority=product.authority if product else output,
         accepts=accepts,
     )
@@ -83,11 +84,14 @@ def told_of(case: Case, approval: Decision) -> dict[str, str]:
     actors = [run.trigger.actor, *(forge.actors if isinstance(forge, PlatformRun) else ())]
     target = case.output.publication
     where = f"{target.surface if target else ''} as {scope.resource}"
-    names = (*target.tags, *target.moving_tags) if target else ()
     return {
         "output": f"{scope.output} {case.bundle.build}",
         "digest": str(scope.digest),
-        "goes to": ", ".join((where, *names)),
+        "goes to": where,
+        "which is at": ", ".join(scope.urls),
+        **({"tagged": ", ".join(scope.tags)} if scope.tags else {}),
+        **({"moves": ", ".join(scope.moving_tags)} if scope.moving_tags else {}),
+        **({"released": " by ".join(scope.release)} if scope.release else {}),
         "authority": str(scope.authority),
         "source": f"{run.source.repository} at {run.source.revision} ({run.source.ref})",
         "built by": f"{run.builder}, {run.invocation}",
@@ -97,10 +101,13 @@ def told_of(case: Case, approval: Decision) -> dict[str, str]:
     }
 
 
-def count_of(flywheel: Flywheel, output: str, build: BuildKey) -> str:
-    """How many approvals a build has now, and who must give more."""
-    finding = approvals_are_given(case_of(flywheel, output, build))
-    return f"{finding.message}. {finding.remedy}".rstrip()
+def count_of(flywheel: Flywheel, output: str, build: BuildKey, accepts: tuple[str, ...] = ()) -> str:
+    """How many of the approvals that the catalogue asks for a build has now, and what is accepted of it by enough."""
+    case = case_of(flywheel, output, build)
+    asks = case.output.publication is not None and case.output.publication.approvals is not None
+    said = [approvals_are_given(case).message] if asks else []
+    said += [f"{each} is accepted{'' if is_accepted(case, each) else ', by too few yet'}" for each in accepts]
+    return f"{'; '.join(said)}."
 
 
 def why_not_theirs(flywheel: Flywheel, people: tuple[str, ...], decision: Decision, case: Case | None = None) -> str:
@@ -127,7 +134,7 @@ def _why_not_approved(case: Case, may: list[str]) -> str:
         asks = ", ".join(approvals.by if approvals else ())
         return f"The catalogue asks {asks} to approve this, not {' and '.join(may)}."
     if all(has_started(case, name) for name in asked):
-        return f"{' and '.join(asked)} started this run, and nobody approves what they started."
+        return f"{' and '.join(asked)} started a run of it, and nobody approves what they started."
     return ""
 
 
@@ -144,15 +151,17 @@ def _why_not_met(catalogue: Catalogue, may: list[str], decision: Decision) -> st
 
 def meeting_of(catalogue: Catalogue, product: str, condition: str, reason: str, now: datetime) -> Decision:
     """That a gate of a change of authority is met: ``condition`` is its text, or its number in the catalogue's list."""
-    change = catalogue.products[product].change if product in catalogue.products else None
-    if change is None:
+    declared = catalogue.products.get(product)
+    change = declared.change if declared else None
+    if declared is None or change is None:
         raise UsageError(f"The catalogue declares no change of release authority for {product!r}.")
     gates = {str(number): gate.condition for number, gate in enumerate(change.gates, start=1)}
     text = gates.get(condition, condition)
     if text not in gates.values():
         listed = "".join(f"\n  {number}. {gate}" for number, gate in gates.items())
         raise UsageError(f"{product} has no such gate. Give its number or its whole text:{listed}")
-    return decided(Act.MEET, Scope(product=product, output=change.to, condition=text), reason, now)
+    scope = Scope(product=product, output=change.to, condition=text, change=declaration_of(declared))
+    return decided(Act.MEET, scope, reason, now)
 
 
 def revocation_of(flywheel: Flywheel, named: str, reason: str) -> Decision:

@@ -2,8 +2,11 @@
 
 The gate is evaluated again here, on stored evidence, with the catalogue and time of now; only its Approved
 value goes on, and right before anything is signed or becomes visible it is asked once more. Nothing is called published
-before it was read back.
+before it was read back. What another made visible is called published only while the gate lets it.
 """
+
+from collections.abc import Callable
+from functools import partial
 
 from flywheel_assets.catalog.models import PublicationTarget, Way
 from flywheel_assets.domain.builds import BuildKey
@@ -25,7 +28,7 @@ from flywheel_assets.promotion.flywheel import Flywheel, silent
 from flywheel_assets.promotion.judging import judge, read_again
 from flywheel_assets.promotion.observing import observe
 from flywheel_assets.promotion.proving import demand_proofs, proofs_of
-from flywheel_assets.promotion.recording import Promoted, demand_whole, record_publication
+from flywheel_assets.promotion.recording import Promoted, demand_whole, note_revealing, record_publication
 
 
 def promote(
@@ -60,18 +63,36 @@ def promote(
                 surface.attach(plan, ours)
                 demand_still_approved(flywheel, approved)
                 still_held()
-                surface.reveal(plan)
+                surface.reveal(
+                    plan,
+                    partial(
+                        _last_word,
+                        partial(demand_still_approved, flywheel, approved),
+                        partial(note_revealing, flywheel, approved, target, release, plan.reference, proofs=ours),
+                    ),
+                )
             readings = surface.read_back(release, progress, ours)
             demand_whole(readings, plan.reference)
+            if target.way is Way.OBSERVES:
+                demand_still_approved(flywheel, approved)  # not we made it visible: what is stopped is not vouched for
             if ours:
                 demand_proofs(ours, surface.proofs(release), plan.reference)
-            done = record_publication(flywheel, approved, target, plan.reference, readings=readings, proofs=proofs)
+            done = record_publication(
+                flywheel, approved, target, release, plan.reference, readings=readings, proofs=proofs
+            )
             return Promoted(done, plan.missing)
         except PromotionRefusedError:
             raise  # the verdict says why: that is no failure of the promotion
         except FlywheelError as error:
             note_failure(flywheel, output, build, cause, error)
             raise
+
+
+def _last_word(demand: Callable[[], object], note: Callable[[], object]) -> None:
+    """What is stopped leaves no note. Who stops it at this moment finds the note, or the second question finds that."""
+    demand()
+    note()
+    demand()
 
 
 def plan_promotion(flywheel: Flywheel, output: str, build: BuildKey) -> Plan:

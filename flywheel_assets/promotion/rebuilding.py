@@ -4,7 +4,7 @@ The receipt goes the way of every other: nothing here decides that builders agre
 compared first, so that the disagreement never stands there without its reason.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -22,10 +22,11 @@ from flywheel_assets.domain.verdicts import Phase, Verdict, VerdictClass
 from flywheel_assets.gate.agreement import MISSING, has_a_say
 from flywheel_assets.gate.case import Case
 from flywheel_assets.ports import Rebuilder, Rebuilt
+from flywheel_assets.promotion.assembling import assemble
 from flywheel_assets.promotion.disputes import record_comparison
 from flywheel_assets.promotion.flywheel import Flywheel
 from flywheel_assets.promotion.intake import Taken, open_statement, route
-from flywheel_assets.promotion.ledger import assemble, builds_of, last_verdicts
+from flywheel_assets.promotion.ledger import builds_of, last_verdicts
 from flywheel_assets.promotion.reading import one_reading
 
 LOOKED_AT = 500  # of one output, the newest
@@ -56,13 +57,18 @@ def wanting(flywheel: Flywheel) -> Iterator[tuple[str, BuildKey]]:
                     yield name, build
 
 
-def to_ask_for(flywheel: Flywheel) -> list[tuple[str, BuildKey]]:
-    """Of these what this installation can build again and has not, as many as the catalogue lets be asked for a day."""
+def to_ask_for(
+    flywheel: Flywheel, is_left: Callable[[str, BuildKey], bool] = lambda _name, _build: False
+) -> list[tuple[str, BuildKey]]:
+    """Of these what this installation can build again and has not, as many as the catalogue lets be asked for a day.
+
+    What ``is_left`` to people takes nobody's turn.
+    """
     rebuilder, flywheel = flywheel.catalogue.rebuilder, one_reading(flywheel)
     if rebuilder is None:
         return []
-    found = ((name, build) for name, build in wanting(flywheel) if _can(flywheel, rebuilder, name, build))
-    return list(islice(found, rebuilder.a_day))
+    mine = (each for each in wanting(flywheel) if not is_left(*each) and _can(flywheel, rebuilder, *each))
+    return list(islice(mine, rebuilder.a_day))
 
 
 def rebuild(flywheel: Flywheel, output: str, build: BuildKey) -> Opinion:
@@ -75,8 +81,10 @@ def rebuild(flywheel: Flywheel, output: str, build: BuildKey) -> Opinion:
     first = _first(flywheel, output, build)
     theirs = _closure(first)
     key = _key_of(first)
-    if key in builds_of(flywheel, output):
-        return _earlier(flywheel, output, key, theirs)
+    if earlier := _earlier(flywheel, output, key, label):
+        return _opinion(flywheel, output, key, theirs, earlier)
+    if build == key:
+        raise UsageError(f"{build} is called as what is built again here is, and {label} did not build it.")
     source = first.receipt.run.source
     started = flywheel.clock()
     made = rebuilder.rebuild(source.repository, source.revision, flywheel.output(output).definition)
@@ -91,7 +99,7 @@ def rebuild(flywheel: Flywheel, output: str, build: BuildKey) -> Opinion:
         return rebuilder.signer.sign(receipt_statement(receipt), PAYLOAD_TYPE)
 
     # Of two that build at once one is heard: receipts of one run that differ would be a conflict.
-    document = flywheel.evidence.slot(f"rebuild {output} {key}", sign)
+    document = flywheel.evidence.slot(f"rebuild {output} {key} {rebuilder.signer.keyid}", sign)
     evidence = flywheel.evidence.put(document)
     route(flywheel, open_statement(flywheel, document, f"the rebuild of {output}"), evidence, Taken())
     return Opinion(key, not found, found)
@@ -109,7 +117,9 @@ def _can(flywheel: Flywheel, rebuilder: Rebuilding, name: str, build: BuildKey) 
         key = _key_of(_first(flywheel, name, build))
     except UsageError:
         return False
-    return build.system in rebuilder.systems and build != key and key not in builds_of(flywheel, name)
+    if build == key or build.system not in rebuilder.systems:
+        return False
+    return not _earlier(flywheel, name, key, rebuilder.builder)
 
 
 def _rebuilder(flywheel: Flywheel) -> tuple[Rebuilder, str]:
@@ -160,10 +170,21 @@ def _demand_same_derivation(theirs: NixClosure, mine: NixClosure) -> None:
         )
 
 
-def _earlier(flywheel: Flywheel, output: str, key: BuildKey, theirs: NixClosure) -> Opinion:
+def _earlier(flywheel: Flywheel, output: str, key: BuildKey, label: str) -> list[NixClosure]:
+    """What the rebuilder got before, by its own word: anybody can leave a receipt under the name of its build.
+
+    Its label is all that has to be asked of an authentic receipt: whose key speaks for it speaks for nobody else.
+    """
+    if key not in builds_of(flywheel, output):
+        return []
     bundle = assemble(flywheel, output, key)
-    mine = [_closure(attested) for attested in bundle.receipts]
-    return Opinion(key, not any(_apart(theirs, each) for each in mine), tuple(c.comparison for c in bundle.comparisons))
+    case = Case(bundle, flywheel.catalogue, flywheel.output(output), flywheel.clock())
+    return [_closure(attested) for attested in case.authentic if attested.receipt.run.builder == label]
+
+
+def _opinion(flywheel: Flywheel, output: str, key: BuildKey, theirs: NixClosure, mine: list[NixClosure]) -> Opinion:
+    compared = assemble(flywheel, output, key).comparisons
+    return Opinion(key, not any(_apart(theirs, each) for each in mine), tuple(c.comparison for c in compared))
 
 
 def _apart(theirs: NixClosure, mine: NixClosure) -> list[tuple[ClosureMember, ClosureMember]]:

@@ -17,19 +17,20 @@ from flywheel_assets import __version__
 from flywheel_assets.catalog.models import Catalogue
 from flywheel_assets.domain.builds import BuildKey, Closed
 from flywheel_assets.domain.digests import EvidenceDigest
-from flywheel_assets.domain.evidence import ChannelHead, EvidenceBundle
+from flywheel_assets.domain.evidence import AttestedDecision, ChannelHead, EvidenceBundle, Heard
 from flywheel_assets.domain.names import OutputName
 from flywheel_assets.domain.statements import canonical
 from flywheel_assets.gate.moments import moments
 
-DECIDES = ("catalog", "domain", "gate")  # the packages that a verdict's bytes come from
+DECIDES = ("catalog", "domain", "gate", "promotion")  # the packages that a verdict and its recipe come from
 
 
 class Ingredient(Closed):
-    """One document by its digest, with its time of arrival where that counts."""
+    """One document by its digest, with its time of arrival where that counts; of a decision who was heard by then."""
 
     evidence: EvidenceDigest
     arrived_at: AwareDatetime | None = None
+    heard: tuple[Heard, ...] = ()
 
 
 class Recipe(Closed):
@@ -45,6 +46,7 @@ class Recipe(Closed):
     moments: int
     receipts: tuple[Ingredient, ...] = ()
     witnesses: tuple[Ingredient, ...] = ()
+    starters: tuple[Ingredient, ...] = ()
     dependencies: tuple[Ingredient, ...] = ()
     tests: tuple[EvidenceDigest, ...] = ()
     inspections: tuple[EvidenceDigest, ...] = ()
@@ -81,11 +83,12 @@ def recipe_of(bundle: EvidenceBundle, catalogue: Catalogue, now: datetime) -> Re
         moments=sum(moment <= now for moment in moments(bundle, catalogue)),
         receipts=_arrived(bundle.receipts),
         witnesses=_arrived(bundle.witnesses),
+        starters=_arrived(bundle.starters),
         dependencies=_arrived(bundle.dependencies),
         tests=_named(bundle.tests),
         inspections=_named(bundle.inspections),
         platform_runs=_named(bundle.platform_runs),
-        decisions=_arrived(bundle.decisions),
+        decisions=tuple(_of_decision(each) for each in bundle.decisions),
         disagreements=_named(bundle.disagreements),
         comparisons=_named(bundle.comparisons),
         channel=bundle.channel,
@@ -101,7 +104,7 @@ def next_moment(bundle: EvidenceBundle, catalogue: Catalogue, now: datetime) -> 
 
 @cache
 def program() -> str:
-    """The version of what judges: the package's, and a digest of the code that a verdict's bytes come from."""
+    """The version of what judges: the package's, and a digest of the code that a verdict and its recipe come from."""
     package, digest = files("flywheel_assets"), sha256()
     for folder in DECIDES:
         sources = (path for path in package.joinpath(folder).iterdir() if path.name.endswith(".py"))
@@ -112,6 +115,10 @@ def program() -> str:
 
 def _arrived(found: Iterable[_Arrived]) -> tuple[Ingredient, ...]:
     return tuple(Ingredient(evidence=each.evidence, arrived_at=each.arrived_at) for each in found)
+
+
+def _of_decision(attested: AttestedDecision) -> Ingredient:
+    return Ingredient(evidence=attested.evidence, arrived_at=attested.arrived_at, heard=attested.heard)
 
 
 def _named(found: Iterable[_Named]) -> tuple[EvidenceDigest, ...]:

@@ -3,13 +3,16 @@
 from dataclasses import dataclass
 
 from flywheel_assets.catalog.models import PublicationTarget
+from flywheel_assets.domain.artifacts import NixClosure
 from flywheel_assets.domain.errors import ReadBackError
 from flywheel_assets.domain.inspections import Reading, ReadState
-from flywheel_assets.domain.publications import Proof, Publication
+from flywheel_assets.domain.publications import Proof, Publication, Release
 from flywheel_assets.gate.evaluate import Approved
 from flywheel_assets.gate.ownership import ownership_of
 from flywheel_assets.promotion.flywheel import Flywheel
-from flywheel_assets.promotion.ledger import PUBLICATION, publications, record
+from flywheel_assets.promotion.intake import output_log
+from flywheel_assets.promotion.ledger import PUBLICATION, REVEALING, load, publications, record
+from flywheel_assets.promotion.reading import indexed
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,17 +47,59 @@ def record_publication(
     flywheel: Flywheel,
     approved: Approved,
     target: PublicationTarget,
+    release: Release,
     reference: str,
     *,
     readings: tuple[Reading, ...],
     proofs: list[Proof],
 ) -> Publication:
     """The record of this publication; the one that is there already when this build was published before."""
-    output, run = approved.verdict.output, approved.attested.receipt.run
+    output = approved.verdict.output
     for earlier in publications(flywheel, output):
         if (earlier.build, earlier.reference) == (approved.build, reference):
             return earlier
-    publication = Publication(
+    publication = _publication(flywheel, approved, target, release, reference, readings=readings, proofs=proofs)
+    record(flywheel, output, approved.build, PUBLICATION, publication)
+    return publication
+
+
+def note_revealing(
+    flywheel: Flywheel,
+    approved: Approved,
+    target: PublicationTarget,
+    release: Release,
+    reference: str,
+    *,
+    proofs: list[Proof],
+) -> None:
+    """Put down what is about to be shown, once for the same names: from then on consumers may find it.
+
+    It takes minutes until that is read back and on record, and a crash or failure in between may be the end of it: what
+    people withdraw meanwhile must be known all the same. Raises EvidenceError.
+    """
+    output = approved.verdict.output
+    made = _publication(flywheel, approved, target, release, reference, readings=(), proofs=proofs)
+    log = indexed(flywheel, output_log(output))
+    for kind in (PUBLICATION, REVEALING):
+        for entry in log.about(kind, str(approved.build)):
+            earlier = load(flywheel, Publication, entry)
+            if (earlier.reference, earlier.tags, earlier.moving) == (reference, made.tags, made.moving):
+                return
+    record(flywheel, output, approved.build, REVEALING, made)
+
+
+def _publication(
+    flywheel: Flywheel,
+    approved: Approved,
+    target: PublicationTarget,
+    release: Release,
+    reference: str,
+    *,
+    readings: tuple[Reading, ...],
+    proofs: list[Proof],
+) -> Publication:
+    output, run = approved.verdict.output, approved.attested.receipt.run
+    return Publication(
         output=output,
         build=approved.build,
         artifact_digest=approved.artifact.digest,
@@ -67,6 +112,9 @@ def record_publication(
         bytes_read_back=sum(reading.size for reading in readings),
         proofs=tuple(flywheel.evidence.put(proof.document) for proof in proofs),
         ownership=ownership_of(flywheel.catalogue, flywheel.output(output), run.builder),
+        repository=release.repository,
+        tags=release.tags,
+        moving=release.moving,
+        root=approved.artifact.root if isinstance(approved.artifact, NixClosure) else None,
+        binaries=target.flake.binaries if target.flake else None,
     )
-    record(flywheel, output, approved.build, PUBLICATION, publication)
-    return publication

@@ -30,8 +30,11 @@ from flywheel_assets.ports import LogEntry
 from flywheel_assets.promotion.deciding import attested_decision
 from flywheel_assets.promotion.flywheel import Flywheel, under
 from flywheel_assets.promotion.intake import output_log
-from flywheel_assets.promotion.ledger import VERDICT, RecordedVerdict, open_document
+from flywheel_assets.promotion.ledger import VERDICT, RecordedVerdict
+from flywheel_assets.promotion.opening import open_document
+from flywheel_assets.promotion.reading import earlier_reading, one_reading
 from flywheel_assets.promotion.recipes import Ingredient, Recipe, program
+from flywheel_assets.promotion.then import unlike_the_logs
 
 Document = TypeVar("Document")
 
@@ -80,7 +83,7 @@ class _Catalogues:
         if digest not in self.opened:
             catalogue = read_catalogue_document(self.flywheel.evidence.get(digest))
             self.opened.clear()
-            self.opened[digest] = under(self.flywheel, catalogue)
+            self.opened[digest] = earlier_reading(under(self.flywheel, catalogue))
         return self.opened[digest]
 
 
@@ -104,10 +107,11 @@ def replay(flywheel: Flywheel, output: str, build: BuildKey | None = None, *, ne
         if entry.kind == VERDICT and about in {None, entry.subject}
     ]
     if not entries:
-        raise UsageError(f"No verdict on {output} {about or ''} is recorded. `flywheel report` lists what arrived.")
+        what = f"{output} {about}" if about else output
+        raise UsageError(f"No verdict on {what} is recorded. `flywheel report` lists what arrived.")
     if newest:
         entries = list({entry.subject: entry for entry in entries}.values())
-    catalogues = _Catalogues(flywheel)
+    catalogues = _Catalogues(one_reading(flywheel))
     return [_replay(catalogues, output, entry) for entry in entries]
 
 
@@ -130,6 +134,7 @@ def bundle_of(flywheel: Flywheel, recipe: Recipe) -> EvidenceBundle:
         build=recipe.build,
         receipts=_receipts(flywheel, recipe.receipts),
         witnesses=_receipts(flywheel, recipe.witnesses),
+        starters=_receipts(flywheel, recipe.starters),
         dependencies=_receipts(flywheel, recipe.dependencies),
         tests=tuple(_test(flywheel, each) for each in recipe.tests),
         inspections=tuple(
@@ -184,9 +189,12 @@ def _compared(catalogues: _Catalogues, recorded: RecordedVerdict, of: str) -> tu
         return _unlike(recorded.program, f"its basis is {recorded.basis}, and its recipe is another: {recipe.digest}")
     flywheel = catalogues.of(verdict.catalogue)
     again = evaluate(bundle_of(flywheel, recipe), flywheel.catalogue, verdict.now)
-    if _bytes(again) == _bytes(verdict):
-        return Outcome.REPRODUCED, ""
-    return _unlike(recorded.program, difference(verdict, again))
+    if _bytes(again) != _bytes(verdict):
+        return _unlike(recorded.program, difference(verdict, again))
+    if not recorded.logs and recorded.program != program():
+        return Outcome.REPRODUCED, "its recipe was not compared with the logs, whose lengths it did not keep"
+    says = unlike_the_logs(flywheel, recorded, recipe)
+    return _unlike(recorded.program, says) if says else (Outcome.REPRODUCED, "")
 
 
 def _unlike(by: str, says: str) -> tuple[Outcome, str]:
@@ -238,7 +246,7 @@ def _test(flywheel: Flywheel, evidence: EvidenceDigest) -> AttestedTest:
 
 
 def _decision(flywheel: Flywheel, named: Ingredient) -> AttestedDecision:
-    found = attested_decision(flywheel, LogEntry(0, "", "", named.evidence, named.arrived_at))
+    found = attested_decision(flywheel, LogEntry(0, "", "", named.evidence, named.arrived_at), named.heard)
     if found is None:
         raise EvidenceCorruptError(f"Evidence {named.evidence} was signed by nobody in the catalogue's people.")
     return found

@@ -25,6 +25,7 @@ from flywheel_assets.domain.platform_runs import AbsentRun, PlatformRun, run_nam
 from flywheel_assets.domain.statements import canonical
 from flywheel_assets.ports import Delivery, RunSource, Sighting
 from flywheel_assets.promotion.attested import Attestations
+from flywheel_assets.promotion.fitting import has_fitting, of_patterns
 from flywheel_assets.promotion.flywheel import Flywheel
 from flywheel_assets.promotion.intake import Taken, canonical_problem, never, take
 from flywheel_assets.promotion.own_receipts import own_receipts
@@ -86,6 +87,7 @@ def take_in_runs(flywheel: Flywheel, cursor: str = "", enough: Callable[[], bool
             places[repository] = visit.place
             found.problems.append(str(error))
     found.problems += [text for uri in places if (text := _of_troubles(uri, places[uri]))]
+    found.problems += of_patterns(flywheel.catalogue, places)
     seen = [place.seen_until for place in places.values()]
     found.unseen_since = min((time for time in seen if time is not None), default=None) if all(seen) else None
     found.cursor = cursor_of(places)
@@ -145,8 +147,8 @@ class _Visit:
     def gone_through(self, place: Place) -> Place:
         pattern, look_back = self._catalogued.receipt_artifacts or "", timedelta(days=self._catalogued.look_back_days)
         walk: Walk | None = place.walking(self._now, look_back, pattern)
-        started = {"visited_at": self._now, "pattern": pattern, "walk": walk}
-        self.place = place.eased(self._now).model_copy(update=started)
+        started = {"visited_at": self._now, "walk": walk}
+        self.place = place.eased(self._now).reading(pattern).model_copy(update=started)
         self._ask_for_receipts()
         for _ in range(self._flywheel.limits.forge_pages):
             if walk is None or self._is_over():
@@ -228,6 +230,8 @@ class _Visit:
         if problem and problem not in self.found.problems:
             self.found.problems.append(problem)
         refuse_another(self._flywheel, self._catalogued, self._repository, found)
+        fits = has_fitting(self._catalogued, found)
+        self.place = self.place if fits is None else self.place.having_read(fits=fits)
         attestations = Attestations(self._flywheel, self._source, found)
         try:
             if not found.is_proposal and not self._are_delivered(found, attestations, latest):

@@ -1,13 +1,11 @@
 """The smallest change that lets a build go out: who does what, and no step that time takes by itself."""
 
 import re
-from dataclasses import replace
 
 from flywheel_assets.domain.builds import Closed
 from flywheel_assets.domain.decisions import Act
-from flywheel_assets.domain.verdicts import VerdictClass
 from flywheel_assets.gate.approvals import approvers, has_started
-from flywheel_assets.gate.authority import release_authority_holds
+from flywheel_assets.gate.authority import lacks_of
 from flywheel_assets.gate.case import Case
 from flywheel_assets.gate.decisions import may_decide
 from flywheel_assets.promotion.blockers import ALARMS, OLDER, Blocker, Ends
@@ -113,17 +111,10 @@ def _approvals(case: Case, accepts: str) -> list[Step]:
 
 
 def _gates(case: Case) -> list[Step]:
-    """One step for each gate of a change of authority that is not met: what the rule says of that gate alone."""
+    """A step for all that each gate of a change of authority lacks."""
     product = case.catalogue.products[case.output.product or ""]
-    found = []
-    for gate in product.change.gates if product.change else ():
-        change = product.change.model_copy(update={"gates": (gate,)}) if product.change else None
-        products = {**case.catalogue.products, str(case.output.product): product.model_copy(update={"change": change})}
-        alone = replace(case, catalogue=case.catalogue.model_copy(update={"products": products}))
-        finding = release_authority_holds(alone)
-        if finding.verdict is not VerdictClass.PASSED:
-            found.append(step(finding.actor, finding.remedy))
-    return found
+    gates = product.change.gates if product.change else ()
+    return [step(lack.actor, lack.remedy) for gate in gates for lack in lacks_of(case, product, gate)]
 
 
 def is_of(who: str, contact: str) -> bool:

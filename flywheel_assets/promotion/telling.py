@@ -66,7 +66,6 @@ def _rules(excuse: Excuse) -> str:
         )
         for finding in excuse.findings
     ]
-    holding = len(excuse.findings) - len(excuse.failed)
     heads = ("rule", "verdict", "says")
     listed = table("In the gate's order.", heads, rows)
-    return f"<details><summary>{holding} of {len(excuse.findings)} rules hold</summary>{listed}</details>"
+    return f"<details><summary>{excuse.rules_hold}</summary>{listed}</details>"

@@ -74,7 +74,8 @@ class Place(Closed):
     """How far one repository was gone through: all runs before ``seen_until`` are recorded, but for open ones.
 
     ``troubles`` are the attempts that could not be read, by ``run.attempt``; ``pattern`` is that of the artifacts that
-    the last walk to begin reads for receipts.
+    the last walk to begin reads for receipts. ``fitted`` is whether any artifact ever was called so, None where that
+    was not looked at from the beginning; ``unfitted`` counts the runs whose artifacts all were called otherwise.
     """
 
     visited_at: AwareDatetime | None = None
@@ -84,6 +85,19 @@ class Place(Closed):
     walk: Walk | None = None
     troubles: dict[str, Trouble] = Field(default_factory=dict)
     pattern: str | None = None
+    fitted: bool | None = None
+    unfitted: int = 0
+
+    def reading(self, pattern: str) -> "Place":
+        """This place, where artifacts of this pattern are read from now on."""
+        if self.visited_at is not None and self.pattern in {None, pattern}:
+            return self.model_copy(update={"pattern": pattern})
+        return self.model_copy(update={"pattern": pattern, "fitted": False, "unfitted": 0})
+
+    def having_read(self, *, fits: bool) -> "Place":
+        """This place after one more run that left artifacts, of which one is called as receipts are, or none."""
+        changed = {"fitted": True} if fits else {"unfitted": self.unfitted + 1}
+        return self.model_copy(update=changed)
 
     def walking(self, now: datetime, look_back: timedelta, pattern: str = "") -> Walk:
         """The walk to go on with, or a new one; ``pattern`` is that of the artifacts that are read for receipts now."""
@@ -114,6 +128,8 @@ class Place(Closed):
         return Place(
             troubles=self.troubles,
             pattern=self.pattern,
+            fitted=self.fitted,
+            unfitted=self.unfitted,
             visited_at=self.visited_at,
             seen_until=walk.began,
             swept_at=walk.began if walk.sweeps else self.swept_at,

@@ -1,7 +1,8 @@
 """What people decided, for people: who, what, until when, and whether it counts and why not. The gate decides that."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -9,15 +10,18 @@ from typing import Any
 from flywheel_assets.catalog.models import Catalogue
 from flywheel_assets.domain.builds import BuildKey
 from flywheel_assets.domain.decisions import Act, Decision
-from flywheel_assets.domain.errors import EvidenceCorruptError, printable
+from flywheel_assets.domain.errors import EvidenceCorruptError, EvidenceError, printable
 from flywheel_assets.domain.evidence import AttestedDecision, AttestedReceipt, EvidenceBundle
 from flywheel_assets.gate.approvals import why_not_approving
 from flywheel_assets.gate.case import Case
 from flywheel_assets.gate.decisions import end_of, why_not_counted
-from flywheel_assets.promotion.deciding import marks_of, standing
+from flywheel_assets.promotion.assembling import assemble
+from flywheel_assets.promotion.deciding import Standing, marks_of, standing
 from flywheel_assets.promotion.flywheel import Flywheel
 from flywheel_assets.promotion.intake import RECEIPT, output_log
-from flywheel_assets.promotion.ledger import assemble, authentic_receipt
+from flywheel_assets.promotion.ledger import builds_of
+from flywheel_assets.promotion.opening import authentic_receipt
+from flywheel_assets.promotion.reading import one_reading
 
 _NO_BUILD = BuildKey(run="none", attempt=1, system="none")
 
@@ -41,8 +45,8 @@ class Weighed:
 
     @property
     def who(self) -> str:
-        """The people who signed it, by their names in the catalogue."""
-        return ", ".join(self.attested.signatures.keys)
+        """The people who signed it, by their names in the catalogue, or in one before it."""
+        return ", ".join(self.attested.signers)
 
     @property
     def what(self) -> str:
@@ -64,7 +68,7 @@ class Weighed:
             "act": decision.act.value,
             "scope": decision.scope.model_dump(mode="json", exclude_defaults=True),
             "build": self.build,
-            "who": list(self.attested.signatures.keys),
+            "who": list(self.attested.signers),
             "reason": decision.reason,
             "made_at": decision.made_at.isoformat(),
             "arrived_at": self.attested.arrived_at.isoformat(),
@@ -85,14 +89,11 @@ def decisions_on(flywheel: Flywheel, output: str | None = None) -> list[Weighed]
 
     Raises EvidenceError when any of it cannot be read: what is not shown may be a hold.
     """
+    flywheel = one_reading(flywheel)
     heard = standing(flywheel)
     if heard.damaged:
         raise EvidenceCorruptError(heard.damaged[0])
-    if output is None:
-        found = heard.all
-    else:
-        receipts = [attested for _, attested in _receipts(flywheel, output)]
-        found = heard.on(marks_of(flywheel.catalogue, output, receipts, ()))
+    found = heard.all if output is None else _on_output(flywheel, output, heard)
     by_id = {each.decision.id: each for each in heard.all}
     builds: dict[str, dict[str, list[BuildKey]]] = {}
     rows = []
@@ -110,6 +111,27 @@ def decisions_on(flywheel: Flywheel, output: str | None = None) -> list[Weighed]
             case = Case(bundle, flywheel.catalogue, flywheel.output(about), flywheel.clock())
             rows.append(_weighed(case, attested))
     return rows
+
+
+def same_decision(flywheel: Flywheel, decision: Decision, by: Iterable[str] = ()) -> Weighed | None:
+    """A decision of the same scope that counts already, by one of these people if any are named.
+
+    None too where decisions cannot be read: it is signed anew then, as damage must keep nobody from deciding.
+    """
+    about, names = (decision.act, decision.scope), set(by)
+    with suppress(EvidenceError):
+        if any((each.decision.act, each.decision.scope) == about for each in standing(flywheel).all):
+            same = (e for e in decisions_on(flywheel) if (e.decision.act, e.decision.scope) == about and not e.why_not)
+            return next((each for each in same if not names or names & set(each.attested.signers)), None)
+    return None
+
+
+def _on_output(flywheel: Flywheel, output: str, heard: Standing) -> tuple[AttestedDecision, ...]:
+    """What bears on any of its builds, through what they are built from too, or would on one to come."""
+    found = {each.evidence for each in heard.on(marks_of(flywheel.catalogue, output, (), ()))}
+    for build in builds_of(flywheel, output):
+        found |= {each.evidence for each in assemble(flywheel, output, build).decisions}
+    return tuple(each for each in heard.all if each.evidence in found)
 
 
 def _weighed(case: Case, attested: AttestedDecision) -> Weighed:

@@ -1,23 +1,27 @@
 """What if: all evidence judged as it would be under another catalogue, or at a later time. Nothing is written."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from functools import partial
 from multiprocessing import get_context
+from typing import cast
 
 from flywheel_assets.catalog.models import Catalogue
 from flywheel_assets.domain.builds import BuildKey
 from flywheel_assets.domain.verdicts import Verdict, VerdictClass
 from flywheel_assets.gate.case import person
 from flywheel_assets.gate.evaluate import evaluate
+from flywheel_assets.ports import EvidenceStore, LogEntry
+from flywheel_assets.promotion.assembling import assemble
 from flywheel_assets.promotion.flywheel import Flywheel, under
-from flywheel_assets.promotion.intake import waiting_for_catalogue
-from flywheel_assets.promotion.ledger import assemble, builds_of, publications
-from flywheel_assets.promotion.reading import one_reading
+from flywheel_assets.promotion.intake import RECEIPT, output_log, waiting_for_catalogue
+from flywheel_assets.promotion.ledger import builds_of
+from flywheel_assets.promotion.reading import SupposedReading, one_reading
+from flywheel_assets.promotion.report import published_builds
 
 WORTH_A_PROCESS = 100
 
@@ -55,7 +59,10 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Prospect:
-    """What would change of ``builds``; ``waiting`` are receipts of outputs that the catalogue would newly know."""
+    """What would change of ``builds``, with those of outputs that the catalogue would newly know.
+
+    ``waiting`` is how many receipts of these would be taken in.
+    """
 
     builds: int
     changes: tuple[Change, ...]
@@ -80,11 +87,14 @@ class Views:
         if self.now.clock() != self.then.clock():
             return True
         now, then = self.now.catalogue, self.then.catalogue
-        return output not in then.outputs or now.digest_for(output) != then.digest_for(output)
+        is_known_to_both = output in now.outputs and output in then.outputs
+        return not is_known_to_both or now.digest_for(output) != then.digest_for(output)
 
-    def verdicts(self, output: str, build: BuildKey) -> tuple[Verdict, Verdict | None]:
-        """Both verdicts on a build; the second is None where its output would not be known."""
+    def verdicts(self, output: str, build: BuildKey) -> tuple[Verdict | None, Verdict | None]:
+        """Both verdicts on a build; None where its output is not known, or would not be."""
         now, then = self.now.catalogue, self.then.catalogue
+        if output not in now.outputs:
+            return None, evaluate(assemble(self.then, output, build), then, self.then.clock())
         bundle = assemble(self.now, output, build)
         before = evaluate(bundle, now, self.now.clock())
         if output not in then.outputs:
@@ -99,21 +109,38 @@ def what_if(flywheel: Flywheel, catalogue: Catalogue, at: datetime | None = None
     With more than one of ``processes`` the evidence store must be one that a fork can go on with, as a folder is.
     Raises EvidenceError for a log that cannot be read.
     """
-    views = views_of(flywheel, catalogue, at)
-    known, waiting = flywheel.catalogue.outputs, Counter[str]()
-    for entry in waiting_for_catalogue(flywheel):
-        name = entry.subject.partition(" ")[0]
-        waiting[name] += name in catalogue.outputs
+    waiting = _waiting(flywheel, catalogue)
+    views = views_of(flywheel, catalogue, at, waiting)
+    known = flywheel.catalogue.outputs
     builds = {name: builds_of(views.now, name) for name in known}
-    changes = [change for name in known for change in _of_output(views, name, builds[name], processes)]
-    return Prospect(sum(map(len, builds.values())), tuple(changes), {name: n for name, n in waiting.items() if n})
+    builds |= {name: builds_of(views.then, name) for name in catalogue.outputs if name not in known}
+    changes = [change for name in builds for change in _of_output(views, name, builds[name], processes)]
+    return Prospect(sum(map(len, builds.values())), tuple(changes), {name: len(each) for name, each in waiting.items()})
 
 
-def views_of(flywheel: Flywheel, catalogue: Catalogue, at: datetime | None) -> Views:
-    """The two of them, at one and the same `now` however long it takes; each reads the logs for itself."""
+def _waiting(flywheel: Flywheel, catalogue: Catalogue) -> dict[str, list[LogEntry]]:
+    """The entries that receipts would get which wait for an output that only ``catalogue`` knows, by that output."""
+    found: dict[str, list[LogEntry]] = {}
+    for entry in waiting_for_catalogue(flywheel):
+        name, _, build = entry.subject.partition(" ")
+        if name in catalogue.outputs and name not in flywheel.catalogue.outputs:
+            taken = replace(entry, kind=RECEIPT, subject=build, at=flywheel.clock())
+            found.setdefault(name, []).append(taken)
+    return found
+
+
+def views_of(
+    flywheel: Flywheel, catalogue: Catalogue, at: datetime | None, waiting: Mapping[str, list[LogEntry]] | None = None
+) -> Views:
+    """The two of them, at one and the same `now` however long it takes; each reads the logs for itself.
+
+    In the second ``waiting`` receipts are entered in their outputs' logs.
+    """
     moment = flywheel.clock()
     now = replace(one_reading(flywheel), clock=lambda: moment)
-    then = replace(one_reading(under(flywheel, catalogue)), clock=lambda: at or moment)
+    entered = {output_log(name): entries for name, entries in (waiting or {}).items()}
+    supposed = cast("EvidenceStore", SupposedReading(flywheel.evidence, entered))
+    then = replace(under(flywheel, catalogue), evidence=supposed, clock=lambda: at or moment)
     old = flywheel.catalogue
     if (old.keys, old.trust_root) == (catalogue.keys, catalogue.trust_root):
         then = replace(then, opened=now.opened)  # what signatures of receipts are worth does not change
@@ -123,7 +150,7 @@ def views_of(flywheel: Flywheel, catalogue: Catalogue, at: datetime | None) -> V
 def _of_output(views: Views, name: str, builds: list[BuildKey], processes: int) -> Iterator[Change]:
     if not builds or not views.is_unlike(name):
         return
-    published = {str(publication.build) for publication in publications(views.now, name)}
+    published = {str(build) for build, out in published_builds(views.now, name).items() if out.is_public}
     for change in _all(views, name, builds, processes):
         if change is not None:
             yield replace(change, is_published=change.build in published)
@@ -158,18 +185,18 @@ def _change(views: Views, name: str, build: BuildKey) -> Change | None:
     return Change(name, str(build), turn, _told(name, before), _told(name, after), owner, actor)
 
 
-def _turn(before: Verdict, after: Verdict | None) -> Turn | None:
-    would_pass = after is not None and after.publishable
-    if before.publishable != would_pass:
+def _turn(before: Verdict | None, after: Verdict | None) -> Turn | None:
+    passes, would_pass = (verdict is not None and verdict.publishable for verdict in (before, after))
+    if passes != would_pass:
         return Turn.PASSES if would_pass else Turn.FAILS
-    is_same = after and (before.verdict, before.worst.reason) == (after.verdict, after.worst.reason)
+    is_same = before and after and (before.verdict, before.worst.reason) == (after.verdict, after.worst.reason)
     return None if is_same else Turn.OTHER_REASON
 
 
 def _told(output: str, verdict: Verdict | None) -> Told:
     if verdict is None:
         cannot = VerdictClass.CANNOT_DETERMINE.value
-        return Told(cannot, "unknown-output", f"the catalogue would know no output called {output}")
+        return Told(cannot, "unknown-output", f"such a catalogue knows no output called {output}")
     worst = verdict.worst
     message = "" if worst.verdict is VerdictClass.PASSED else worst.message
     return Told(worst.verdict.value, worst.reason, message)

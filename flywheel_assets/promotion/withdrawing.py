@@ -1,49 +1,41 @@
-"""Withdrawal: what people withdrew is taken off its surface as far as that allows, marked, and recorded. In this order.
+"""Withdrawal: what is public, what of it people withdrew or must not trust any more, and the decision to withdraw."""
 
-The decision comes first, and from then on no gate lets the digest pass. All after it is found again from evidence, so
-whatever is cut off is carried out by the next call, and a decision that came by the inbox is carried out as any other.
-"""
-
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain
+from typing import NamedTuple
 
-from flywheel_assets.catalog.models import Catalogue, Way
-from flywheel_assets.domain.artifacts import Artifact, resource_uri
 from flywheel_assets.domain.builds import BuildKey
 from flywheel_assets.domain.decisions import Act, Decision, Scope
 from flywheel_assets.domain.digests import EvidenceDigest, Sha256
-from flywheel_assets.domain.errors import (
-    EvidenceCorruptError,
-    EvidenceError,
-    InvalidInputError,
-    PublicationError,
-    UsageError,
-)
-from flywheel_assets.domain.publications import Proof, Publication, Release
+from flywheel_assets.domain.dispatches import Dispatch
+from flywheel_assets.domain.errors import EvidenceCorruptError, EvidenceError, InvalidInputError, UsageError
+from flywheel_assets.domain.evidence import AttestedDecision, EvidenceBundle
+from flywheel_assets.domain.publications import Publication
 from flywheel_assets.domain.receipts import Receipt
-from flywheel_assets.domain.statements import VSA_V1
-from flywheel_assets.domain.verdicts import Finding, VerdictClass
-from flywheel_assets.domain.withdrawals import Unpublished, Withdrawal
-from flywheel_assets.gate.case import Case, person
-from flywheel_assets.gate.decisions import counting
+from flywheel_assets.domain.verdicts import Finding, Phase, VerdictClass
+from flywheel_assets.domain.withdrawals import Withdrawal
+from flywheel_assets.gate.case import Case
+from flywheel_assets.gate.decisions import counting, deciders
 from flywheel_assets.gate.standing import not_withdrawn
-from flywheel_assets.ports import PublicationSurface
+from flywheel_assets.promotion.assembling import assemble
+from flywheel_assets.promotion.deciding import standing
 from flywheel_assets.promotion.flywheel import Flywheel
 from flywheel_assets.promotion.intake import RECEIPT, output_log
-from flywheel_assets.promotion.judging import judge
-from flywheel_assets.promotion.ledger import WITHDRAWAL, assemble, open_document, publications, record, withdrawals
+from flywheel_assets.promotion.opening import open_document
 from flywheel_assets.promotion.proposing import decided
-from flywheel_assets.promotion.reading import one_reading
-from flywheel_assets.promotion.signatures import envelope_check, signed_once
-from flywheel_assets.promotion.summaries import ReadSummary, summary
+from flywheel_assets.promotion.reading import indexed, one_reading
+from flywheel_assets.promotion.unvouched import unvouched
+from flywheel_assets.promotion.went_out import Out, Unread, being_shown, knowing_all, unrecorded, went_out
+from flywheel_assets.promotion.yanking import how_to_yank
 
 
 @dataclass(frozen=True, slots=True)
 class Public:
     """A publication as it stands: what the gate says of its past now, who withdrew it, and what became of it.
 
-    ``doubt`` is None where nothing that it is, or came from, is withdrawn or quarantined. ``decision`` is the one that
-    withdraws this very digest.
+    ``doubt`` is None where nothing that it is, or came from, is withdrawn or quarantined, and that is certain.
+    ``decision`` is the one that withdraws this very digest.
     """
 
     publication: Publication
@@ -54,7 +46,12 @@ class Public:
     @property
     def is_public(self) -> bool:
         """Whether consumers still find it, as far as is known here."""
-        return self.withdrawal is None or bool(self.withdrawal.yanked_by)
+        return Out(self.publication, self.withdrawal).is_public
+
+    @property
+    def is_compromised(self) -> bool:
+        """Whether it is known that it must not be public; not only that it cannot be told."""
+        return self.doubt is not None and self.doubt.verdict is VerdictClass.REJECTED_PERMANENTLY
 
     @property
     def is_due(self) -> bool:
@@ -62,120 +59,146 @@ class Public:
         return self.decision is not None and self.withdrawal is None
 
     @property
-    def is_only_marked(self) -> bool:
-        """Whether its surface kept it when it was withdrawn."""
-        return self.withdrawal is not None and self.withdrawal.mark is not None and bool(self.withdrawal.yanked_by)
+    def is_to_be_yanked(self) -> bool:
+        """Whether its surface kept it when it was withdrawn, so that somebody must take it away there."""
+        return self.withdrawal is not None and bool(self.withdrawal.yanked_by)
+
+
+class Surveyed(NamedTuple):
+    """Everything that was ever published, and that of which the record, or what was seen, cannot be read."""
+
+    public: list[Public]
+    unread: list[Unread]
+
+
+def survey(flywheel: Flywheel) -> Surveyed:
+    """By output and in the order of publication, what left the catalogue last. What is damaged hides nothing else.
+
+    Raises FlywheelError when the evidence cannot be listed.
+    """
+    flywheel = knowing_all(one_reading(flywheel))
+    names = flywheel.catalogue.outputs
+    found = [each for name in names for each in went_out(flywheel, name)]
+    public = [_standing(flywheel, *each) for each in found if isinstance(each, Out)]
+    unread = [*found, *(each for name in names for each in unrecorded(flywheel, name))]
+    return Surveyed(public, [each for each in unread if isinstance(each, Unread)])
 
 
 def all_public(flywheel: Flywheel) -> list[Public]:
-    """Every artifact that was ever published, by output and in the order of publication. Raises EvidenceError."""
-    flywheel = one_reading(flywheel)
-    return [found for name in flywheel.catalogue.outputs for found in public_of(flywheel, name)]
+    """Every artifact that was ever published, as far as its record can be read. Raises as ``survey``."""
+    return survey(flywheel).public
 
 
-def public_of(flywheel: Flywheel, output: str) -> list[Public]:
-    """Those of one output. Raises EvidenceError."""
-    done = {(each.build, each.reference): each for each in withdrawals(flywheel, output)}
-    return [
-        _standing(flywheel, publication, done.get((publication.build, publication.reference)))
-        for publication in publications(flywheel, output)
-    ]
+def unrecorded_public(flywheel: Flywheel) -> list[Public]:
+    """What may be found though it never came on record: closures carried for a workflow, what was cut off when shown.
+
+    Of what cannot be read ``survey`` tells. Raises as that does.
+    """
+    flywheel = knowing_all(one_reading(flywheel))
+    found = [each for output in flywheel.catalogue.outputs for each in unrecorded(flywheel, output)]
+    return [_standing(flywheel, *each) for each in found if isinstance(each, Out)]
 
 
 def withdrawal_of(flywheel: Flywheel, output: str, build: BuildKey, reason: str) -> Decision:
-    """The decision to withdraw a build's artifact, published or not. Raises UsageError where there is none."""
+    """The decision to withdraw a build's artifact, published or not.
+
+    Raises UsageError where there is none, or it is withdrawn already.
+    """
+    flywheel = knowing_all(flywheel)
     if output not in flywheel.catalogue.outputs:
         raise UsageError(f"The catalogue knows no output {output!r}. `flywheel report` lists what it knows.")
-    published = [each.artifact_digest for each in publications(flywheel, output) if each.build == build]
+    out = chain(went_out(flywheel, output), being_shown(flywheel, output))
+    made = [each.publication for each in out if isinstance(each, Out)]
+    digests = [each.artifact_digest for each in made if each.build == build]
     case = Case(assemble(flywheel, output, build), flywheel.catalogue, flywheel.output(output), flywheel.clock())
-    if not published and not case.authentic:
+    if not digests and not case.authentic:
         raise UsageError(f"No build {build} of {output} is published, or in evidence by a signer that is trusted.")
-    digest = published[0] if published else case.receipt.artifact.digest
-    scope = Scope(output=output, digest=Sha256.from_hex(digest.hex))
-    return decided(Act.WITHDRAW, scope, reason, flywheel.clock())
+    digest = Sha256.from_hex((digests[0] if digests else case.receipt.artifact.digest).hex)
+    if (already := _withdrawal_among(_with_decisions_on(flywheel, case, digest), {digest.hex})) is not None:
+        who = " and ".join(deciders(flywheel.catalogue, already, Act.WITHDRAW))
+        raise UsageError(
+            f"{output} {build} was withdrawn already, by {who} on {already.arrived_at:%Y-%m-%d}: "
+            f"{already.decision.reason.removesuffix('.')}. `flywheel withdraw --pending` carries out what is left."
+        )
+    return decided(Act.WITHDRAW, Scope(output=output, digest=digest), reason, flywheel.clock())
 
 
 def quarantined(flywheel: Flywheel) -> list[Public]:
-    """What is public and came of what is withdrawn or compromised, and which nobody withdrew yet."""
-    return [each for each in all_public(flywheel) if each.doubt is not None and each.decision is None]
+    """What is public, came of what is withdrawn or compromised or may have, and which nobody withdrew yet."""
+    return doubted(all_public(flywheel))
 
 
-def carry_out(flywheel: Flywheel) -> list[Withdrawal]:
-    """Take off their surfaces all that is withdrawn and still there; the new records. Raises what a surface raises.
+def doubted(public: Iterable[Public]) -> list[Public]:
+    """Those of which it is known, or cannot be ruled out, that they should not be public, and nobody withdrew them."""
+    return [each for each in public if each.doubt is not None and each.decision is None]
 
-    What was only marked is tried again: somebody may have yanked it, or what needed it may be gone.
-    """
-    found = all_public(flywheel)
-    tried = [_carry_out(flywheel, each, found) for each in found if each.is_due or each.is_only_marked]
-    done = [withdrawal for withdrawal in tried if withdrawal is not None]
-    for each in done:
-        judge(flywheel, each.output, each.build)
-    return done
+
+def distrusted(public: Iterable[Public]) -> list[Public]:
+    """Those that consumers find though they should not, or it cannot be told: what is withdrawn, until it is gone."""
+    return [each for each in public if each.is_public and (each.doubt is not None or each.decision is not None)]
+
+
+def left_to_do(public: Public) -> str:
+    """Who takes away what is withdrawn, and how; empty when it is gone, or nobody withdrew it."""
+    if public.is_due:
+        return "`flywheel withdraw --pending` takes it away"
+    withdrawal = public.withdrawal if public.is_to_be_yanked else None
+    return f"{withdrawal.yanked_by} must {how_to_yank(withdrawal)}" if withdrawal else ""
 
 
 def _standing(flywheel: Flywheel, publication: Publication, withdrawal: Withdrawal | None) -> Public:
-    output = publication.output
+    output, digest = publication.output, publication.artifact_digest
     bundle = assemble(flywheel, output, publication.build)
-    if bundle.damaged:
-        raise EvidenceCorruptError(bundle.damaged[0])
     case = Case(bundle, flywheel.catalogue, flywheel.output(output), flywheel.clock())
-    finding = not_withdrawn(case)
-    doubt = None if finding.verdict is VerdictClass.PASSED else finding
-    itself = {publication.artifact_digest.hex, *(d for each in case.authentic for d in each.receipt.artifact.digests)}
-    named = ((each.decision.scope.digest, each.evidence) for each in counting(case, Act.WITHDRAW))
-    decision = next((evidence for digest, evidence in named if digest is not None and digest.hex in itself), None)
-    return Public(publication, doubt, decision, withdrawal)
+    case = _with_decisions_on(flywheel, case, digest)
+    itself = {digest.hex, *(d for each in case.authentic for d in each.receipt.artifact.digests)}
+    decision = _withdrawal_among(case, itself)
+    return Public(publication, _doubt(flywheel, case), decision.evidence if decision else None, withdrawal)
 
 
-def _carry_out(flywheel: Flywheel, public: Public, all_found: list[Public]) -> Withdrawal | None:
-    """One of them; None when nothing new came of it. While the claim is held nobody publishes to this channel."""
-    publication, decision = public.publication, public.decision
-    if decision is None:
-        raise UsageError(f"Nobody withdrew {publication.reference}.")
-    artifact = receipt_of(flywheel, publication).artifact
-    with flywheel.evidence.claim(f"{publication.surface} {publication.output}"):
-        surface = _writable(flywheel, publication)
-        mark, gone = None, Unpublished()
-        if surface is not None:
-            mark = _mark(flywheel, publication, artifact)
-            # What is withdrawn itself keeps nothing alive, whether it is off its surface yet or not.
-            others = {each.publication.reference for each in all_found if each.is_public and each.decision is None}
-            gone = surface.withdraw(_release(flywheel.catalogue, publication, artifact), mark, others)
-        if public.withdrawal is not None and public.withdrawal.unpublished.remaining == gone.remaining:
-            return None
-        owner = flywheel.catalogue.surfaces.get(publication.surface)
-        who = person(flywheel.catalogue, owner.owner) if owner else publication.ownership.publication_path_owner
-        withdrawal = Withdrawal(
-            output=publication.output,
-            build=publication.build,
-            artifact_digest=publication.artifact_digest,
-            surface=publication.surface,
-            reference=publication.reference,
-            decision=decision,
-            mark=flywheel.evidence.put(mark.envelope) if mark else None,
-            unpublished=gone,
-            yanked_by=who if surface is None or gone.remaining else "",
-            done_at=flywheel.clock(),
+def _with_decisions_on(flywheel: Flywheel, case: Case, digest: Sha256) -> Case:
+    """With what people decided about a digest, whether a receipt that can be read names it or not."""
+    try:
+        found = standing(flywheel).on({("digest", digest.hex)})
+    except EvidenceError:
+        return case  # assembling could not read it either, and says so
+    decisions = {each.evidence: each for each in (*case.bundle.decisions, *found)}
+    bundle: EvidenceBundle = case.bundle.model_copy(update={"decisions": tuple(decisions.values())})
+    return Case(bundle, case.catalogue, case.output, case.now)
+
+
+def _withdrawal_among(case: Case, itself: set[str]) -> AttestedDecision | None:
+    """The decision that withdraws one of these digests (hex)."""
+    named = ((each.decision.scope.digest, each) for each in counting(case, Act.WITHDRAW))
+    return next((each for digest, each in named if digest is not None and digest.hex in itself), None)
+
+
+def _doubt(flywheel: Flywheel, case: Case) -> Finding | None:
+    """Why it should not be public. On part of the evidence a rejection stands, and a pass is none."""
+    finding, damaged = not_withdrawn(case), case.bundle.damaged
+    if finding.verdict is VerdictClass.REJECTED_PERMANENTLY:
+        return finding
+    if damaged:
+        return Finding(
+            rule=finding.rule,
+            phase=Phase.INTEGRITY,
+            verdict=VerdictClass.CANNOT_DETERMINE,
+            reason="evidence-damaged",
+            message=f"whether it may be public cannot be told: {damaged[0]}",
+            remedy="Restore the evidence store from its backup.",
+            actor="whoever runs the evidence store",
         )
-        record(flywheel, publication.output, publication.build, WITHDRAWAL, withdrawal)
-    return withdrawal
+    if finding.verdict is not VerdictClass.PASSED:
+        return finding
+    return unvouched(flywheel, case)
 
 
-def _writable(flywheel: Flywheel, publication: Publication) -> PublicationSurface | None:
-    """The surface, if this pipeline may write to it: what a workflow publishes is not taken away from here."""
-    if publication.way != Way.COPIES.value:
-        return None
-    return flywheel.surfaces.get((publication.surface, flywheel.output(publication.output).cache))
-
-
-def receipt_of(flywheel: Flywheel, publication: Publication) -> Receipt:
-    """What its builder said of what was published: whichever receipt of its build has its digest.
+def receipt_of(flywheel: Flywheel, publication: Publication | Dispatch) -> Receipt:
+    """What its builder said of what was published, or is on its way: whichever receipt of its build has its digest.
 
     The record of the publication is what vouches for the digest: the signer may be trusted no longer.
     """
-    for entry in flywheel.evidence.entries(output_log(publication.output)):
-        if entry.kind != RECEIPT or entry.subject != str(publication.build):
-            continue
+    for entry in indexed(flywheel, output_log(publication.output)).about(RECEIPT, str(publication.build)):
         try:
             _, found = open_document(flywheel, entry.evidence)
         except (EvidenceError, InvalidInputError):
@@ -186,47 +209,3 @@ def receipt_of(flywheel: Flywheel, publication: Publication) -> Receipt:
         f"No receipt of {publication.output} {publication.build} that can be read is of {publication.artifact_digest}. "
         "Restore the evidence store from its backup."
     )
-
-
-def _release(catalogue: Catalogue, publication: Publication, artifact: Artifact) -> Release:
-    """The names that it may have: what else they hold by now stays."""
-    target = catalogue.outputs[publication.output].publication
-    tags = (*target.tags, *target.moving_tags) if target else ()
-    revision = str(publication.revision)[:12]
-    return Release(
-        output=publication.output,
-        build=publication.build,
-        artifact=artifact,
-        repository=target.repository if target else None,
-        tags=tuple(tag.replace("{revision}", revision) for tag in tags),
-        moving=target.moving_tags if target else (),
-    )
-
-
-def _mark(flywheel: Flywheel, publication: Publication, artifact: Artifact) -> Proof:
-    """The summary that says FAILED, signed once for all by the key that consumers know."""
-    output = publication.output
-    target = flywheel.output(output).publication
-    resource = resource_uri(artifact, publication.surface, target.repository if target else None)
-    verdict = judge(flywheel, output, publication.build).verdict
-
-    def sign() -> bytes:
-        return summary(flywheel.release_signer, flywheel.catalogue, artifact, verdict, resource=resource, levels=[])
-
-    kept = signed_once(flywheel, f"withdrawal {resource} {artifact.digest}", sign, envelope_check(flywheel))
-    read = ReadSummary(kept.payload, "the withdrawal's summary")
-    if read.result != "FAILED" or read.resource != resource or artifact.digest.hex not in read.digests:
-        raise PublicationError("The summary kept for this withdrawal speaks of something else; it was replaced.")
-    return Proof(name="vsa", predicate_type=VSA_V1, envelope=kept.signed)
-
-
-def told(withdrawals_: list[Withdrawal]) -> Iterator[str]:
-    """What was done, a sentence each."""
-    for each in withdrawals_:
-        if each.mark is None:
-            yield f"{each.reference}: cannot be taken away from here. {each.yanked_by} must yank it."
-        elif each.yanked_by:
-            why = "; ".join(each.unpublished.remaining)
-            yield f"{each.reference}: marked as withdrawn, and still there: {why}. {each.yanked_by} must yank it."
-        else:
-            yield f"{each.reference}: withdrawn, {len(each.unpublished.removed)} names removed, and marked."

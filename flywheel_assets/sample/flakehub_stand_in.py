@@ -5,7 +5,8 @@ it is looked at: in progress, then completed, with its release. It checks no tok
 releases is what the dispatch named, as a flake of ``stand-in.invalid``: no reference to it passes for one to FlakeHub.
 Shapes: GitHub REST API 2022-11-28, and the requests of FlakeHub's ``fh``.
 
-``python -m flywheel_assets.sample.flakehub_stand_in FOLDER PORT`` serves it until it is ended.
+``python -m flywheel_assets.sample.flakehub_stand_in FOLDER PORT`` serves it until it is ended;
+``… FOLDER yank FLAKE VERSION`` yanks a release, served or not.
 """
 
 import json
@@ -100,8 +101,8 @@ class StandIn:
                 return self._dispatched(state, f"{owner}/{name}", file, body)
             case "GET", [owner, name, "actions", "workflows", file, "runs"]:
                 return self._listed(state, f"{owner}/{name}", file, query)
-            case "GET", [owner, name, "actions", "runs", number]:
-                return self._looked(state, f"{owner}/{name}", number)
+            case _, [owner, name, "actions", "runs", number, *order]:
+                return self._of_run(method, state, f"{owner}/{name}", number, order)
         return _none()
 
     def _dispatched(self, state: Json, repository: str, file: str, body: bytes) -> Reply:
@@ -142,27 +143,41 @@ class StandIn:
         return Reply(200, {"workflow_run_id": number, "run_url": told["url"], "html_url": told["html_url"]})
 
     def _listed(self, state: Json, repository: str, file: str, query: dict[str, list[str]]) -> Reply:
-        floor = datetime.fromisoformat(query["created"][0].removeprefix(">=")) if "created" in query else None
+        # GitHub's search syntax: a range, with both ends in it
+        first, _, last = query.get("created", ["0001-01-01T00:00:00Z..9999-12-31T00:00:00Z"])[0].partition("..")
+        since, until = datetime.fromisoformat(first), datetime.fromisoformat(last)
         found = [
             run
             for run in reversed(list(state["runs"].values()))
             if (run["repository"], run["file"]) == (repository, file)
-            and (floor is None or datetime.fromisoformat(run["created"]) >= floor)
+            and since <= datetime.fromisoformat(run["created"]) <= until
         ]
         size, page = int(query.get("per_page", ["30"])[0]), int(query.get("page", ["1"])[0])
         shown = [_run(run) for run in found[(page - 1) * size : page * size]]
         return Reply(200, {"total_count": len(found), "workflow_runs": shown})
 
-    def _looked(self, state: Json, repository: str, number: str) -> Reply:
+    def _of_run(self, method: str, state: Json, repository: str, number: str, order: list[str]) -> Reply:
         run = state["runs"].get(number)
         if run is None or run["repository"] != repository:
             return _none()
+        if (method, order) == ("POST", ["cancel"]):
+            return self._cancelled(state, run)
+        return self._looked(state, run) if (method, order) == ("GET", []) else _none()
+
+    def _looked(self, state: Json, run: Json) -> Reply:
         if run["conclusion"] is None:
             run["looks"] += 1
             if STEPS[run["looks"]] == "completed":
                 self._complete(state, run)
             self._shelf.keep(state)
         return Reply(200, _run(run))
+
+    def _cancelled(self, state: Json, run: Json) -> Reply:
+        if run["conclusion"] is not None:
+            return Reply(409, {"message": "Cannot cancel a workflow run that is completed."})
+        run |= {"looks": STEPS.index("completed"), "conclusion": "cancelled"}
+        self._shelf.keep(state)
+        return Reply(202, {})
 
     def _complete(self, state: Json, run: Json) -> None:
         """End the run as the publishing workflow would: with its release, or without."""
@@ -175,7 +190,7 @@ class StandIn:
         inputs, flake = run["inputs"], f"{ORGANISATION}/{run['repository'].partition('/')[2]}"
         revision, path, version = inputs["revision"], inputs["store_path"], inputs["version"]
         if version == "rolling":
-            version = f"0.1.{len(state['releases'].get(flake, {})) + 1}+rev-{revision}"
+            version = _rolling(state["releases"].get(flake, {}), revision)
         if self._shelf.strikes("conflict"):
             _add_release(state, flake, self._release(version, "f" * 40, {}))
         if self._shelf.strikes("wrong-revision"):
@@ -209,7 +224,9 @@ class StandIn:
                 release = state["releases"].get(f"{org}/{flake}", {}).get(wanted.removeprefix("="))
                 if release is None or (not release["yanked"] and self._shelf.strikes("late-release")):
                     return _none()
-                return Reply(200, {"project": flake, "version": release["version"], "revision": release["revision"]})
+                told = {"project": flake, "version": release["version"]}
+                is_short = self._shelf.has("version-without-revision")
+                return Reply(200, told if is_short else {**told, "revision": release["revision"]})
             case "GET", ["f", org, flake, wanted, "output", attribute]:
                 release = state["releases"].get(f"{org}/{flake}", {}).get(wanted.removeprefix("="), {})
                 path = release.get("outputs", {}).get(attribute)
@@ -266,9 +283,19 @@ def _add_release(state: Json, flake: str, release: Json) -> None:
     state["releases"].setdefault(flake, {}).setdefault(release["version"], release)
 
 
+def _rolling(releases: Json, revision: str) -> str:
+    """One version for each revision: its count of commits is its own."""
+    same = (version for version in releases if version.endswith(f"+rev-{revision}"))
+    return next(same, f"0.1.{len(releases) + 1}+rev-{revision}")
+
+
 def _none() -> Reply:
     return Reply(404, {"message": "Not Found"})
 
 
 if __name__ == "__main__":
-    server(StandIn(Path(sys.argv[1])).answer, int(sys.argv[2])).serve_forever()
+    here, order = StandIn(Path(sys.argv[1])), sys.argv[2:]
+    if order[0] == "yank":
+        here.yank(*order[1:])
+    else:
+        server(here.answer, int(order[0])).serve_forever()

@@ -24,6 +24,7 @@ FAULTS = frozenset(
         "cancel",  # the next run to complete ends cancelled, and releases nothing
         "fail",  # … ends in a failure
         "late-release",  # the newest release is not seen, by so many requests: /version is one as the list is
+        "version-without-revision",  # /version tells what is yanked, and not of what revision
         "wrong-revision",  # the release is of another revision
         "wrong-store-path",
         "without-outputs",

@@ -196,8 +196,8 @@ def published_reader(
     if is_flake_reference(reference):
         if cache is None:
             raise UsageError(
-                "FlakeHub tells which store path a release has, and not where its bytes and proofs lie. Name the "
-                "publisher's Nix cache: --cache https://cache.example."
+                "FlakeHub tells which store path a release has, and not where its bytes and proofs lie. Say "
+                "by --cache https://cache.example which Nix cache is the publisher's."
             )
         reader = PublishedFlake(reference, HttpClient(flakehub, shown), lambda path, of: closure(f"{cache}#{path}", of))
         return reader, SignatureVerifier()

@@ -1,14 +1,15 @@
 """From what the catalogue says of a credential to the credential itself: secrets lie in the environment or in files."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from flywheel_assets.adapters.http.credentials import ANONYMOUS, Credentials, Secret
-from flywheel_assets.catalog.models import Credential
+from flywheel_assets.catalog.models import Catalogue, Credential
 from flywheel_assets.domain.errors import UnauthorisedError
 
 MAX_SECRET_BYTES = 64 * 1024
+SECRETS = frozenset({"bearer", "password", "private_key"})
 
 
 def credentials(
@@ -33,6 +34,26 @@ def credentials(
         certificate_key=file(declared.certificate_key),
         ca=file(declared.ca),
     )
+
+
+def unset(catalogue: Catalogue, environment: Mapping[str, str] = os.environ) -> Iterator[str]:
+    """A sentence for each secret that is to be in the environment and is not. Files are looked at when they are needed.
+
+    Without one nothing is wrong with the catalogue: whoever checks it need not be who runs it.
+    """
+    for path, reference in _references(catalogue.model_dump(mode="json")):
+        name = reference.removeprefix("env:")
+        if name != reference and not environment.get(name):
+            yield f"{name} is not set here, and holds the secret of {path}."
+
+
+def _references(node: object, path: str = "") -> Iterator[tuple[str, str]]:
+    """What refers to a secret, with the entry that it belongs to."""
+    for key, value in node.items() if isinstance(node, dict) else ():
+        if key in SECRETS and isinstance(value, str):
+            yield path, value
+        else:
+            yield from _references(value, f"{path}.{key}".removeprefix("."))
 
 
 def secret_source(

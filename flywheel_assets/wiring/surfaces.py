@@ -60,7 +60,10 @@ def open_caches(home: Path, catalogue: Catalogue) -> dict[str, SourceCache]:
 def open_surfaces(
     home: Path, catalogue: Catalogue, caches: Mapping[str, SourceCache], nix_key: NixSigningKey
 ) -> dict[tuple[str, str], PublicationSurface]:
-    """The publication surfaces that outputs name, by (surface, cache). Nothing is asked of them yet."""
+    """The publication surfaces that outputs name, by (surface, cache). Nothing is asked of them yet.
+
+    And, by (surface, surface), those that no output names any more: what went out there may be to be withdrawn.
+    """
     found: dict[tuple[str, str], PublicationSurface] = {}
     for output in catalogue.outputs.values():
         for name in _surfaces_of(output):
@@ -75,6 +78,10 @@ def open_surfaces(
                 )
             elif isinstance(cache, OciStaging) and surface.protocol == "oci":
                 found[name, output.cache] = _oci_surface(home, name, surface, cache)
+    named = {name for name, _ in found}
+    for name, left in catalogue.surfaces.items():
+        if isinstance(left, DurableSurface) and left.protocol != "flakehub" and name not in named:
+            found[name, name] = _without_source(home, name, left, nix_key)
     return found
 
 
@@ -100,6 +107,16 @@ def _surfaces_of(output: Output) -> tuple[str, ...]:
     if target is None:
         return ()
     return (target.flake.binaries,) if target.flake is not None else (target.surface,)
+
+
+def _without_source(home: Path, name: str, surface: DurableSurface, nix_key: NixSigningKey) -> PublicationSurface:
+    """A surface to which nothing is copied: it is its own source."""
+    if surface.protocol == "nix":
+        files, consumer = _durable_nix(home, name, surface)
+        source = NixCache(consumer, (), DEFAULT_LIMITS)
+        return NixCacheSurface(files, source, nix_key, DEFAULT_LIMITS, consumer=consumer)
+    found = _repositories(home, name, surface, surface.read_credential)
+    return _oci_surface(home, name, surface, OciStaging(found, DEFAULT_LIMITS))
 
 
 def _workflow(home: Path, name: str, surface: DurableSurface, forge: PublishingForge) -> PublishingWorkflow:

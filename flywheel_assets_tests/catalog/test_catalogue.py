@@ -16,6 +16,7 @@ from flywheel_assets.catalog.models import (
 )
 from flywheel_assets.ports import Identity
 from flywheel_assets.promotion.flywheel import trusted
+from flywheel_assets_tests.gate.cases import a_public_key
 
 PACKAGE = Path(flywheel_assets.__file__).parent
 BASE, OVERLAY = PACKAGE / "catalog" / "gloriousflywheel.yaml", PACKAGE / "sample" / "overlay.yaml"
@@ -100,7 +101,7 @@ def test_comments_and_order_do_not_change_the_digest(tmp_path: Path) -> None:
 
 def test_a_key_file_beside_the_catalogue_is_the_key(tmp_path: Path) -> None:
     (tmp_path / "keys").mkdir()
-    (tmp_path / "keys" / "a.pub").write_text("PEM\n", "utf-8")
+    (tmp_path / "keys" / "a.pub").write_text(a_public_key("a"), "utf-8")
     file = merged(
         tmp_path,
         "keys:\n  mine:\n    public_key_file: keys/a.pub\n    builders: [tinyland-nix]\n"
@@ -108,7 +109,7 @@ def test_a_key_file_beside_the_catalogue_is_the_key(tmp_path: Path) -> None:
     )
     key = load_catalogue([BASE, file]).keys["mine"]
     assert isinstance(key, TrustedKey)
-    assert key.public_key == "PEM"
+    assert key.public_key == a_public_key("a").strip()
     assert not key.isolated
 
 

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from flywheel_assets.catalog.flakes import unlikely
 from flywheel_assets.catalog.loading import load_catalogue
 from flywheel_assets.domain.errors import CatalogError
+from flywheel_assets.wiring import SAMPLE_CATALOGUE
 from flywheel_assets_tests.catalog.test_catalogue import BASE
 
 GOOD = """surfaces:
@@ -50,6 +52,29 @@ def problems(tmp_path: Path, old: str, new: str) -> list[str]:
     return [line.replace(f"{file}:", "") for line in str(refused.value).splitlines() if str(file) in line]
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("file:durable", "https://cache.example.org", []),
+        ("file:durable", "s3://releases/cache", []),
+        ("name: tinyland-inc/thing\n", "name: Tinyland-Inc/thing\n", ["binaries"]),
+        ("name: tinyland-inc/thing\n", "name: example-org/thing\n", ["name", "binaries"]),
+    ],
+)
+def test_what_flakehub_or_a_runner_will_hardly_take_is_told_and_not_refused(
+    old: str, new: str, told: list[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "overlay.yaml"
+    assert GOOD.count(old) == 1
+    file.write_text(GOOD.replace(old, new))
+    found = list(unlikely(load_catalogue([BASE, file])))
+    assert [each.partition(":")[0] for each in found] == [f"outputs.thing.publication.flake.{field}" for field in told]
+
+
+def test_of_a_stand_in_nothing_is_told() -> None:
+    assert not list(unlikely(load_catalogue([*SAMPLE_CATALOGUE])))
+
+
 def test_the_catalogue_that_is_spoilt_below_is_a_good_one(tmp_path: Path) -> None:
     file = tmp_path / "overlay.yaml"
     for ref in ("main", "refs/heads/main", "release/2026.4", "v1.2.3"):
@@ -77,6 +102,18 @@ def test_a_ref_that_no_branch_or_tag_can_have_is_refused(ref: str, tmp_path: Pat
             "    credential: {bearer: env:T}\n    f",
             6,
             "flakehub.credential is not for",
+        ),
+        (
+            "credential: {bearer: env:TOKEN}",
+            "credential: {user: me, password: env:TOKEN}",
+            9,
+            "surfaces.flakehub.forge.credential has a user and a password, and a forge takes a token: give it as",
+        ),
+        (
+            "credential: {bearer: env:TOKEN}",
+            "credential: {ca: 'file:ca.pem'}",
+            9,
+            "surfaces.flakehub.forge.credential has no token, and nobody else may start a workflow",
         ),
         ("    visibility: public\n    f", "    visibility: private\n    f", 4, "flakehub.read_credential is needed"),
         ("https://api.flakehub.com", "file:x/y", 5, "surfaces.flakehub.url is FlakeHub's API: https, or http on this"),

@@ -130,7 +130,16 @@ REFUSED: dict[str, tuple[int, str]] = {
         7,
         "keys.mine.repositories.1 String should match pattern '^https://[a-z0-9.-]+(:\\d+)?(/[A-Za-z0-9._~-]+)+$'.",
     ),
+    "key-that-is-no-pem": (
+        4,
+        "keys.mine.public_key is no PEM of one public key (SubjectPublicKeyInfo), and nothing else.",
+    ),
     "key-that-is-nothing": (3, "keys.mine give a public_key, or an issuer with an identity."),
+    "key-under-two-names": (9, "keys.other.public_key is the key 'mine' in keys too: one signer has one name."),
+    "key-with-a-line-more": (
+        4,
+        "keys.mine.public_key is no PEM of one public key (SubjectPublicKeyInfo), and nothing else.",
+    ),
     "keyless-without-trust-root": (
         5,
         "keys.mine.identity is keyless, and the catalogue gives no trust_root to verify it against.",
@@ -250,10 +259,6 @@ REFUSED: dict[str, tuple[int, str]] = {
         14,
         "outputs.runner-dashboard-image.publication.approvals.by.1 names 'alice' a second time.",
     ),
-    "approvals-by-who-is-no-one-on-the-forge": (
-        14,
-        "outputs.runner-dashboard-image.publication.approvals.by.0 names 'alice', who has no forge_names, and nobody approves what they triggered.",  # noqa: E501 - one sentence
-    ),
     "approvals-by-who-may-not": (
         14,
         "outputs.runner-dashboard-image.publication.approvals.by.0 names 'alice', who may not approve.",
@@ -282,6 +287,10 @@ REFUSED: dict[str, tuple[int, str]] = {
         5,
         "products.runner-dashboard.change.to names the output 'runner-dashboard-image', which is the authority already.",  # noqa: E501 - one sentence
     ),
+    "change-to-what-goes-out-already": (
+        6,
+        "products.runner-dashboard.change.to names 'runner-dashboard', which `also` lets out whatever its gates say.",
+    ),
     "dual-publication-of-another-product": (
         4,
         "products.runner-dashboard.also.0 names the output 'attic-client', which is not of this product.",
@@ -302,9 +311,21 @@ REFUSED: dict[str, tuple[int, str]] = {
         4,
         "exceptions.for-now.rule 'not_withdrawn' is no rule that can be excepted: output_is_not_transient, ownership_is_documented, rebuild_agrees, source_can_be_reidentified, toolchain_bootstrap_was_proven, use_is_intended, validation_is_green.",  # noqa: E501 - one sentence
     ),
+    "exception-of-a-validation-for-another-reason": (
+        3,
+        "exceptions.for-now validations belong to validation-claim-untrusted, validation-failed, validation-missing.",
+    ),
+    "exception-of-a-validation-that-is-not-asked-for": (
+        10,
+        "exceptions.for-now.validations.1 names 'fuzzing', which runner-dashboard need not pass.",
+    ),
     "exception-of-another-rules-reason": (
         5,
         "exceptions.for-now.reason 'other-ref' is no reason of validation_is_green that can be excepted: validation-claim-untrusted, validation-failed, validation-missing.",  # noqa: E501 - one sentence
+    ),
+    "exception-of-any-validation": (
+        3,
+        "exceptions.for-now name under `validations` those that it is about: validation-failed may be said of any.",
     ),
     "exception-of-half-a-digest": (
         10,
@@ -325,13 +346,29 @@ REFUSED: dict[str, tuple[int, str]] = {
         15,
         "products.runner-dashboard.change.gates.0.decided_by.0 names 'alice', who may not meet.",
     ),
+    "person-who-approves-and-is-no-one-on-the-forge": (
+        7,
+        "people.alice.forge_names must say what forges call whoever may approve: nobody approves what they triggered.",
+    ),
     "person-who-may-nothing": (8, "people.alice.may Tuple should have at least 1 item after validation, not 0."),
     "person-who-may-revoke": (8, "people.alice.may.1 is up to whoever may decide what is revoked: name that."),
     "person-with-a-builders-key": (
         12,
         "people.alice.keys.0 is the key 'mine' in keys too: one signature would speak for two.",
     ),
+    "person-with-a-key-of-a-kind-that-does-not-sign": (
+        6,
+        "people.alice.keys is neither an Ed25519, an ECDSA (P-256, P-384, P-521) nor an RSA key.",
+    ),
+    "person-with-a-line-behind-the-key": (
+        6,
+        "people.alice.keys is no PEM of one public key (SubjectPublicKeyInfo), and nothing else.",
+    ),
     "person-with-anothers-key": (12, "people.bob.keys.0 is a key of 'alice' too: one signature would speak for two."),
+    "person-with-anothers-key-in-other-lines": (
+        12,
+        "people.bob.keys.0 is a key of 'alice' too: one signature would speak for two.",
+    ),
     "person-with-anothers-key-of-openssh": (
         12,
         "people.bob.keys.0 is a key of 'alice' too: one signature would speak for two.",

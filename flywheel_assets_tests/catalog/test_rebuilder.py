@@ -1,11 +1,13 @@
 """What a catalogue may say of a rebuilder: a builder of its own, a key of its own, a store of its own."""
 
+import json
 from pathlib import Path
 
 import pytest
 
 from flywheel_assets.catalog.models import MutableSurface
 from flywheel_assets_tests.catalog.test_sources import REPOSITORIES, complaints, load
+from flywheel_assets_tests.gate.cases import a_public_key
 
 REPOSITORY = REPOSITORIES[0]
 STORE = "local?root=/var/lib/rebuilds"
@@ -18,7 +20,8 @@ builders:
 
 
 def overlay(more: str = "", *, makes: str = "nix", named: tuple[str, ...] = ("again",)) -> str:
-    key = f"{{public_key: x, builders: [{', '.join(named)}], repositories: ['{REPOSITORY}'], isolated: true}}"
+    public = json.dumps(a_public_key("again"))
+    key = f"{{public_key: {public}, builders: [{', '.join(named)}], repositories: ['{REPOSITORY}'], isolated: true}}"
     return f"rebuilder: {{{REBUILDER}{more}}}{BUILDER.replace('MAKES', makes)}keys:\n  again: {key}\n"
 
 

@@ -51,6 +51,10 @@ def test_a_repository_has_one_forge(tmp_path: Path) -> None:
     ("more", "told"),
     [
         ("credential: {bearer: a-token}", "sources.forge.credential.bearer"),
+        (
+            "credential: {user: me, password: 'env:T'}",
+            "sources.forge.credential has a user and a password, and a forge",
+        ),
         ("app: {id: 1, installation: 2, private_key: PEM}", "sources.forge.app.private_key"),
         (
             "credential: {bearer: 'env:T'}, app: {id: 1, installation: 2, private_key: 'env:K'}",

@@ -163,34 +163,69 @@ def test_a_surface_that_an_overlay_points_elsewhere_does_not_take_its_credential
     assert load_catalogue([BASE, overlay]).durable("ghcr") == before
 
 
-FORGE = "url: 'https://api.github.com', credential: {bearer: 'env:T'}, hosts: [a.example]"
+FORGE = "url: 'https://old.example', credential: {bearer: 'env:T'}, hosts: [a.example]"
+AGAIN = "is to be given again: an overlay gives another url here, and what was for the old one is not for it."
+
+
+def with_forge(tmp_path: Path, overlay: str, forge: str = FORGE) -> list[Path]:
+    """The platform's catalogue, one that gives FlakeHub a forge, and ``overlay``."""
+    files = {
+        tmp_path / "forge.yaml": f"surfaces: {{flakehub: {{forge: {{{forge}}}}}}}",
+        tmp_path / "over.yaml": overlay,
+    }
+    for file, text in files.items():
+        file.write_text(text)
+    return [BASE, *files]
 
 
 @pytest.mark.parametrize(
-    "moved",
+    ("moved", "again"),
     [
-        "surfaces: {flakehub: {forge: {url: 'https://forge.example'}}}",
-        "surfaces: {flakehub: {url: 'https://hub.example'}}",
-        "surfaces: {flakehub: {url: 'https://hub.example', forge: {url: 'https://forge.example'}}}",
-        "surfaces: {flakehub: {url: 'https://hub.example', forge: {hosts: [b.example]}}}",
+        ("surfaces: {flakehub: {forge: {url: 'https://forge.example'}}}", ["credential"]),
+        ("surfaces: {flakehub: {url: 'https://hub.example'}}", ["credential", "url"]),
+        (
+            "surfaces: {flakehub: {url: 'https://hub.example', forge: {url: 'https://forge.example'}}}",
+            ["credential"],
+        ),
+        ("surfaces: {flakehub: {url: 'https://hub.example', forge: {hosts: [b.example]}}}", ["credential", "url"]),
+        ("surfaces: {flakehub: {url: 'https://hub.example', forge: {credential: {bearer: 'env:NEW'}}}}", ["url"]),
     ],
-    ids=["the forge", "the surface", "both", "the surface, and the forge keeps its url"],
+    ids=["the forge", "the surface", "both", "the surface, and hosts", "the surface, and a new token"],
 )
-def test_a_forge_that_is_pointed_elsewhere_is_not_shown_the_token_of_the_old_one(moved: str, tmp_path: Path) -> None:
+def test_a_forge_that_is_pointed_elsewhere_shows_no_token_to_a_place_it_was_not_given_for(
+    moved: str, again: list[str], tmp_path: Path
+) -> None:
+    files = with_forge(tmp_path, moved)
+    with pytest.raises(CatalogError) as caught:
+        load_catalogue(files)
+    told = [f"{files[-1]}:1: surfaces.flakehub.forge.{field} {AGAIN}" for field in again]
+    assert sorted(str(caught.value).splitlines()[-len(again) :]) == told
+
+
+def test_a_forge_that_is_given_anew_with_its_surface_is_as_it_was_given(tmp_path: Path) -> None:
+    given = "url: 'https://hub.example', forge: {url: 'https://new.example', credential: {bearer: 'env:NEW'}}"
+    forge = load_catalogue(with_forge(tmp_path, f"surfaces: {{flakehub: {{{given}}}}}")).durable("flakehub").forge
+    assert forge is not None
+    assert (forge.url, forge.credential, forge.hosts) == ("https://new.example", Credential(bearer="env:NEW"), ())
+
+
+def test_a_forge_that_never_had_a_url_of_its_own_keeps_to_the_default(tmp_path: Path) -> None:
+    given = "url: 'https://hub.example', forge: {credential: {bearer: 'env:NEW'}}"
+    files = with_forge(tmp_path, f"surfaces: {{flakehub: {{{given}}}}}", "credential: {bearer: 'env:T'}")
+    forge = load_catalogue(files).durable("flakehub").forge
+    assert forge is not None
+    assert forge.url == "https://api.github.com"
+
+
+def test_consumers_of_a_private_surface_that_is_pointed_elsewhere_are_given_their_credential_again(
+    tmp_path: Path,
+) -> None:
     base, overlay = tmp_path / "base.yaml", tmp_path / "overlay.yaml"
-    base.write_text(f"surfaces: {{flakehub: {{forge: {{{FORGE}}}}}}}")
-    before = load_catalogue([BASE, base]).durable("flakehub").forge
-    assert before is not None
-    assert before.hosts == ("a.example",)
-    overlay.write_text(moved)
-    with pytest.raises(CatalogError, match=r"surfaces\.flakehub\.forge\.credential is required and missing"):
+    base.write_text("surfaces: {ghcr: {visibility: private, read_credential: {bearer: 'env:R'}}}")
+    overlay.write_text("surfaces:\n  ghcr:\n    url: https://registry.example\n")
+    with pytest.raises(CatalogError) as caught:
         load_catalogue([BASE, base, overlay])
-    overlay.write_text(moved.replace("forge: {", "forge: {credential: {bearer: 'env:NEW'}, "))
-    if "forge" in moved:
-        after = load_catalogue([BASE, base, overlay]).durable("flakehub").forge
-        assert after is not None
-        assert after.credential == Credential(bearer="env:NEW")
-        assert "a.example" not in after.hosts
+    assert str(caught.value) == f"{overlay}:3: surfaces.ghcr.read_credential {AGAIN}"
 
 
 def test_a_source_that_is_pointed_elsewhere_does_not_take_its_credential_along(tmp_path: Path) -> None:

@@ -196,6 +196,7 @@ def test_what_the_documented_workflows_upload_is_what_the_documented_source_read
         # A second artifact of one name in a run is refused: each job, and each of a matrix, has its own.
         assert {"github.job", "strategy.job-index"} <= set(EXPRESSION.findall(upload["name"]))
         assert fnmatchcase(EXPRESSION.sub("x", upload["name"]), pattern)
+        assert upload["if-no-files-found"] == "error", "else a receipt that is not there is lost silently"
     pipelines = [block for block in blocks("receipts.md") if isinstance(block, dict)]
     jobs = [name for block in pipelines for name, job in block.items() if "extends" in job]
     assert jobs

@@ -130,6 +130,13 @@ def test_a_dry_run_names_what_would_be_copied_and_publishes_nothing(home: Path) 
     assert code == 0
     plan = json.loads(printed)["plan"]
     assert len(plan["missing"]) == 2
+    printed = call(home, "promote", "sounding-line", ON_DEMAND, "--dry-run")[1]
+    assert [line.split()[1] for line in printed.splitlines() if line.startswith("  + ")] == [
+        "copy",
+        "copy",
+        "name",
+        "name",
+    ]
     state = next(row["state"] for row in rows(home) if row["build"] == ON_DEMAND)
     assert state == "validated"
 

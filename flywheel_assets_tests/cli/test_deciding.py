@@ -93,11 +93,18 @@ def test_the_last_approval_lets_it_out_by_itself_and_each_says_what_was_signed(h
     for shown in ("sha256:", "durable-nix as nix:durable-nix/nix/store/", "harbor-tools at ", "started by:", "until:"):
         assert shown in printed
     assert "1 of 2 approvals are given, by alva" in printed
+    assert f"needs to run `flywheel approve tide-clock {GOOD}`" in " ".join(printed.split())
+    before = listed(home)
+    code, _, said = flywheel(home, "approve", "tide-clock", GOOD, "--key", "key:alva", *WHY[:-1])
+    assert code != 0, "nobody said yes"
+    assert f"the same stands already by alva, as {str(before[0]['id'])[7:19]}, until " in " ".join(said.split())
+    assert listed(home) == before
     flywheel(home, "run", "--no-ui")
     assert state(home) == ("validated", "approval-missing")
     code, printed, said = flywheel(home, "approve", "tide-clock", GOOD, "--key", "key:bo", *WHY)
     assert code == 0, said
-    assert "approved by alva, bo" in printed
+    assert "2 of 2 approvals are given, by alva, bo" in printed
+    assert "No action needed: every rule holds" in " ".join(printed.split())
     code, printed, _ = flywheel(home, "run", "--no-ui")
     assert state(home) == ("published", "every-rule-holds")
     rows = listed(home, "tide-clock")
@@ -112,7 +119,7 @@ def test_what_would_not_count_is_refused_before_it_is_signed(home: Path) -> None
     approve = ("approve", "tide-clock", GOOD, *WHY)
     refusals = {
         (*approve, "--key", "key:stranger"): "Nobody in the catalogue's `people` has this key",
-        (*approve, "--key", "key:starter"): "starter started this run",
+        (*approve, "--key", "key:starter"): "starter started a run of it",
         (*approve, "--key", "key:alva", "--for", "6d"): "last 5 days at most",
         (*approve, "--key", "key:alva", "--for", "soon"): "is no time span",
         (*approve, "--key", "key:alva.pub"): "no private key",
@@ -145,11 +152,15 @@ def test_a_hold_acts_at_once_and_is_taken_back_by_its_id(home: Path) -> None:
     code, printed, said = flywheel(home, "hold", "--everything", "--until", "36h", "--key", "key:alva", *WHY)
     assert code == 0, said
     assert "hold everything, until" in printed
-    code, printed, _ = flywheel(home, "why-not", "tide-clock", GOOD)
-    assert "everything is held by alva until" in printed
+    assert "public" not in printed, "nothing is"
+    code, why, _ = flywheel(home, "why-not", "tide-clock", GOOD)
+    assert "everything is held by alva until" in why
     (row,) = listed(home)
+    short = str(row["id"])[7:19]
+    assert all(f"flywheel revoke {short}`" in shown for shown in (printed, why))
+    assert short in flywheel(home, "decisions")[1]
     assert (row["act"], row["counts"], row["scope"]) == ("hold", True, {})
-    code, printed, said = flywheel(home, "revoke", str(row["id"])[7:19], "--key", "key:alva", *WHY)
+    code, printed, said = flywheel(home, "revoke", short, "--key", "key:alva", *WHY)
     assert code == 0, said
     assert "Revoked." in printed
     assert [(row["act"], row["counts"]) for row in listed(home)] == [("hold", False), ("revoke", True)]

@@ -1,6 +1,9 @@
 """What the command line says of a build that a workflow publishes, from the first request to the record."""
 
 import json
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,10 +11,13 @@ from pathlib import Path
 import pytest
 
 from flywheel_assets.sample.flakehub_stand_in import StandIn
+from flywheel_assets.wiring import SAMPLE_CATALOGUE
 from flywheel_assets.wiring.installation import stand_in_url
 from flywheel_assets_tests.cli.test_commands import call
+from flywheel_assets_tests.cli.test_deciding import _pem
 from flywheel_assets_tests.promotion.installation import judged
 
+OWNERSHIP = Path(__file__).parents[2] / "docs" / "ownership.md"
 BUILD = ("depth-charts", "14402201401.1.x86_64-linux")
 
 
@@ -31,6 +37,9 @@ class Flake:
     def row(self) -> dict[str, str]:
         builds: list[dict[str, str]] = json.loads(self.says("report", "--json"))["builds"]
         return next(row for row in builds if (row["output"], row["build"]) == BUILD)
+
+
+YANK = re.search(r"^    \.venv/bin/python (-m .*) 0\.1\.1\+rev-…$", OWNERSHIP.read_text(encoding="utf-8"), re.MULTILINE)
 
 
 @pytest.fixture
@@ -107,6 +116,10 @@ def test_without_a_stand_in_that_runs_each_command_starts_its_own(flake: Flake) 
     key = str(flake.home / "keys/release.pub")
     assert flake.says("verify", reference, "--cache", cache, "--key", key).startswith(f"Verified {reference}")
     assert flake.says("promote", *BUILD).startswith(f"Published {reference}")
+    again = flake.says("promote", *BUILD, "--dry-run")
+    assert re.fullmatch(
+        rf"Already published at {re.escape(reference)}, since 2\d{{3}}-\d\d-\d\d \d\d:\d\d UTC\.\s*", again
+    )
     assert len(flake.stand_in.runs()) == 1
 
 
@@ -117,3 +130,36 @@ def test_a_release_of_the_sample_is_not_looked_for_on_flakehub_itself(flake: Fla
     assert code == 2
     assert "the sample's stand-in for FlakeHub, which has released nothing in" in said
     assert "Run `flywheel run` on the sample first" in said
+
+
+def test_a_withdrawn_flake_stays_distrusted_until_it_is_yanked_by_the_documented_command(flake: Flake) -> None:
+    for _ in range(3):
+        flake.says("promote", *BUILD)
+    reference = flake.row()["published_at"]
+    alva = {"name": "Alva", "contact": "alva@example.org", "keys": [_pem(flake.home / "alva")], "may": ["withdraw"]}
+    overlay = flake.home / "overlay.yaml"
+    overlay.write_text(json.dumps({"people": {"alva": alva}}), encoding="utf-8")
+    known = ":".join(map(str, (*SAMPLE_CATALOGUE, overlay)))
+
+    def ends(code: int, *command: str) -> str:
+        done, printed, said = call(flake.home, *command, FLYWHEEL_CATALOGUE=known)
+        assert done == code, said
+        return " ".join(printed.split())
+
+    signed = ("--reason", "It sinks ships.", "--yes", "--key", str(flake.home / "alva"))
+    assert f"{reference}: marked as withdrawn, and still there" in ends(1, "withdraw", *BUILD, *signed)
+    assert "must yank 0.1.1+rev-" in ends(0, "quarantine", "--list")
+    registered = json.loads(ends(1, "register", "--json"))["published"]
+    (proofs,) = (each["proofs"] for each in registered if each["output"] == BUILD[0])
+    assert len(proofs) == len(set(proofs))
+    (listed,) = json.loads(ends(0, "quarantine", "--list", "--json"))["public"]
+    assert (listed["output"], "must yank" in listed["to_do"]) == (BUILD[0], True)
+    assert "must yank" in ends(1, "withdraw", "--pending")
+    other = ends(0, "withdraw", "tide-clock", "14402201003.1.x86_64-linux", *signed)
+    assert re.search("^tide-clock sha256:[0-9a-f]{64}: never published. Besides, of what was withdrawn before: ", other)
+    assert YANK
+    version = reference.rpartition("/")[2].partition("#")[0]
+    yank = YANK[1].replace(".flywheel", str(flake.home)).split()
+    subprocess.run([sys.executable, *yank, version], check=True, timeout=60)
+    assert f"{reference}: gone, as was seen now, and marked." in ends(0, "withdraw", "--pending")
+    assert ends(0, "quarantine", "--list").startswith("0 public artifacts")

@@ -1,18 +1,32 @@
 """`flywheel why-not` and `flywheel page` as people and scripts call them."""
 
 import json
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
+from flywheel_assets.cli.excusing import _age
 from flywheel_assets.cli.main import cli
 from flywheel_assets.domain.errors import UsageError
 from flywheel_assets.domain.verdicts import VerdictClass
 from flywheel_assets_tests.promotion.installation import CLOCK, DIRTY, OLDER, published
 
 ROW_FIELDS = {
-    *("output", "build", "state", "verdict", "reason", "message", "remedy", "actor", "published_at", "settled"),
+    *(
+        "output",
+        "build",
+        "state",
+        "verdict",
+        "reason",
+        "message",
+        "remedy",
+        "actor",
+        "published_at",
+        "settled",
+        "exception",
+    ),
     *("findings", "says", "call", "blockers", "steps", "waits_for", "since", "passes_at", "passes_until"),
 }
 
@@ -36,6 +50,21 @@ def test_the_first_line_says_who_needs_to_do_what() -> None:
     assert "(team:tinyland-platform) need to build again from a clean checkout" in first
     assert "since 20" in rest[0]
     assert "source_can_be_reidentified (tree-dirty)  ends with another build" in rest[1]
+
+
+@pytest.mark.parametrize(
+    ("span", "told"),
+    [
+        ({"seconds": 119}, "just now"),
+        ({"minutes": 2}, "2 minutes"),
+        ({"minutes": 119}, "119 minutes"),
+        ({"hours": 2}, "2 hours"),
+        ({"hours": 47}, "47 hours"),
+        ({"hours": 48}, "2 days"),
+    ],
+)
+def test_an_age_is_told_as_finely_as_it_matters(span: dict[str, int], told: str) -> None:
+    assert _age(timedelta(**span)) == told
 
 
 @pytest.mark.usefixtures("home")

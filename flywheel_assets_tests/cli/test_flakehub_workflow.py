@@ -12,9 +12,11 @@ from ruamel.yaml import YAML
 
 from flywheel_assets.adapters.flakehub.workflow import FlakehubWorkflow
 from flywheel_assets.adapters.http.client import HttpClient
+from flywheel_assets.catalog.flakes import unlikely
 from flywheel_assets.catalog.loading import load_catalogue
 from flywheel_assets.domain.dispatches import DispatchState, WorkflowRun
 from flywheel_assets.wiring import SAMPLE_CATALOGUE
+from flywheel_assets_tests.cli.test_commands import call
 from flywheel_assets_tests.flakes import REQUEST, SUMMARY, flake_release
 
 CI = Path(__file__).parents[2] / "ci/github"
@@ -66,14 +68,38 @@ def test_every_action_is_pinned_by_its_commit_and_says_its_tag() -> None:
     used = re.findall(r"^ *-? *uses: (.*)$", TEXT, re.MULTILINE)
     assert len(used) == sum("uses" in step for step in STEPS)
     for each in used:
-        assert re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40} # v\d+(\.\d+\.\d+)?", each), each
+        version = r"v\d+(\.\d+\.\d+)?|main of \d{4}-\d\d-\d\d: .+"
+        assert re.fullmatch(rf"[\w-]+/[\w-]+@[0-9a-f]{{40}} # ({version})", each), each
+
+
+# Of flakehub-push at that commit (action.yaml). GitHub passes over what an action does not know, with a warning alone.
+PUSH_COMMIT = "3135d10865f2938b309b1fa8f7941c48fe948de8"
+PUSH_INPUTS = {
+    *("visibility", "name", "repository", "mirror", "directory", "git-root", "tag", "rev", "rolling-minor", "rolling"),
+    *("host", "log-directives", "logger", "github-token", "extra-tags", "extra-labels", "spdx-expression"),
+    *("error-on-conflict", "include-output-paths", "my-flake-is-too-big", "source-binary", "source-branch"),
+    *("source-pr", "source-revision", "source-tag", "source-url"),
+}
+
+
+def test_the_action_that_publishes_knows_all_that_it_is_given_and_runs_the_program_of_its_own_commit() -> None:
+    step = step_of("publish", "flakehub-push")
+    assert step["uses"] == f"DeterminateSystems/flakehub-push@{PUSH_COMMIT}"
+    assert step["with"]["source-revision"] == PUSH_COMMIT
+    assert set(step["with"]) <= PUSH_INPUTS
+
+
+def test_what_comes_from_another_branch_or_tag_than_the_trusted_one_is_refused_before_anything_else() -> None:
+    first = JOBS["verify"]["steps"][0]
+    for ref, code in (("refs/heads/main", 0), ("refs/tags/v1.0.0", 1), ("refs/heads/main2", 1), ("", 1)):
+        environment = {"PATH": os.environ["PATH"], "TRUSTED_REF": WORKFLOW["env"]["TRUSTED_REF"], "GITHUB_REF": ref}
+        assert subprocess.run(["bash", "-c", first["run"]], env=environment, check=False).returncode == code
 
 
 def test_what_the_actions_and_steps_download_is_pinned_too() -> None:
     push = step_of("publish", "flakehub-push")["with"]
     # The action's default for the branch would win over any revision.
     assert push["source-branch"] == ""
-    assert re.fullmatch(r"[0-9a-f]{40}", push["source-revision"])
     (verifier,) = re.findall(r"slsa-verifier@(v\d+\.\d+\.\d+)\n", step_of("verify", "go install")["run"])
     assert f'"github.com/slsa-framework/slsa-verifier/v2", "{verifier}"' in PEERS, "tests run another one"
 
@@ -87,7 +113,7 @@ def test_the_script_is_given_each_variable_that_it_reads_and_no_input_that_it_be
     assert env == {f"RELEASE_{name.upper()}": f"${{{{ inputs.{name} }}}}" for name in INPUTS if name != "request"}
     body = SCRIPT.partition("set -euo pipefail")[2]
     read = set(re.findall(r"\$\{?([A-Z][A-Z_]+)", body))
-    assert read == {*env, *WORKFLOW["env"]}
+    assert read == {*env, *WORKFLOW["env"]} - {"TRUSTED_REF"}
     assert not [value for value in WORKFLOW["env"].values() if "${{" in str(value)]
 
 
@@ -147,6 +173,26 @@ def test_the_documented_commands_put_everything_where_the_workflow_looks_for_it(
     }
 
 
+def test_every_value_that_the_repository_says_of_itself_is_explained() -> None:
+    told = re.findall(r"^\| `([A-Z_]+)` \| ", SECTION, re.MULTILINE)
+    assert told == list(WORKFLOW["env"])
+
+
+def test_a_command_prints_all_that_the_repository_says_of_itself(tmp_path: Path) -> None:
+    overlay = tmp_path / "flakehub.yaml"
+    overlay.write_text(block("yaml"))
+    known = ":".join(map(str, (*SAMPLE_CATALOGUE, overlay)))
+    code, printed, said = call(tmp_path / "home", "catalog", "workflow", "tide-clock", FLYWHEEL_CATALOGUE=known)
+    assert code == 0, said
+    env = YAML(typ="safe", pure=True).load(printed)["env"]
+    assert set(env) == set(WORKFLOW["env"])
+    assert (env["TRUSTED_REF"], env["FLAKE"]) == ("refs/heads/main", "tinyland-inc/harbor-tools")
+    assert env["CACHE"] == "s3://releases-nix/cache"
+    assert env["CACHE_KEY"] == (tmp_path / "home" / "keys" / "release.nix.pub").read_text().strip()
+    code, _, said = call(tmp_path / "home", "catalog", "workflow", "chart-plotter", FLYWHEEL_CATALOGUE=known)
+    assert (code, "is no output that a workflow publishes" in " ".join(said.split())) == (2, True)
+
+
 def test_the_documented_catalogue_is_one(tmp_path: Path) -> None:
     overlay = tmp_path / "flakehub.yaml"
     overlay.write_text(block("yaml"))
@@ -155,7 +201,13 @@ def test_the_documented_catalogue_is_one(tmp_path: Path) -> None:
     assert target is not None
     assert target.flake is not None
     assert (target.surface, target.way.value) == ("flakehub", "triggers")
+    forge = catalogue.durable("flakehub").forge
+    assert forge is not None
+    assert forge.url == "https://api.github.com", "and not the one of the catalogue below it"
     assert (target.flake.workflow, target.flake.binaries) == ("flakehub-publish.yml", "durable-nix")
+    assert [told for told in unlikely(catalogue) if "depth-charts" not in told] == [], (
+        "of the stand-in's flake it is told"
+    )
 
 
 def test_every_state_on_the_way_is_explained() -> None:
@@ -182,6 +234,9 @@ class Started:
         raise NotImplementedError
 
     def look(self, repository: str, workflow: str, run: str) -> WorkflowRun:
+        raise NotImplementedError
+
+    def cancel(self, repository: str, run: str) -> None:
         raise NotImplementedError
 
 

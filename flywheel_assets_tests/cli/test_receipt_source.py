@@ -96,3 +96,12 @@ def test_a_lock_file_is_looked_for_in_the_checkout(machine: Machine, tmp_path: P
     elsewhere = machine.options("--source", str(checkout), "--lock", "flake.lock", "--unsigned", str(tmp_path / "out"))
     machine.run("sh", "-c", 'cd / && exec "$@"', "sh", FLYWHEEL, "receipt", "nix", STORE_PATH, *elsewhere)
     assert b'"lock:flake.lock"' in (tmp_path / "out" / "statement.json").read_bytes()
+
+
+@pytest.mark.parametrize(("lock", "told"), [("flake.lock", "--lock flake.nix"), ("pnpm-lock.yaml", "relative to")])
+def test_a_lock_file_that_is_not_there_is_told_with_what_to_give_instead(
+    machine: Machine, lock: str, told: str
+) -> None:
+    said = machine.run(FLYWHEEL, "receipt", "nix", STORE_PATH, *machine.signed(), f"--lock={lock}", code=2).stderr
+    assert said.startswith(f"flywheel: --lock {lock} is not there")
+    assert told in said

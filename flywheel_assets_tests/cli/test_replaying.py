@@ -54,6 +54,11 @@ def test_one_that_cannot_be_reproduced_is_an_exit_code_and_a_sentence(home: Path
     assert f"evidence missing: The evidence sha256:{digest} is gone from the store." in done.output
 
 
+def test_of_what_no_verdict_is_recorded_it_is_said_in_one_sentence(home: Path) -> None:
+    assert "No verdict on nope is recorded." in str(call("replay", "nope").exception)
+    del home
+
+
 @pytest.mark.parametrize("arguments", [(), ("tide-clock", "--everything")])
 def test_what_to_replay_must_be_said_once(home: Path, arguments: tuple[str, ...]) -> None:
     assert "Give an OUTPUT, or --everything." in str(call("replay", *arguments).exception)

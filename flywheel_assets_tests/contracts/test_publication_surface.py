@@ -26,7 +26,7 @@ from flywheel_assets.adapters.oci.repository import Repository
 from flywheel_assets.adapters.oci.source import OciStaging
 from flywheel_assets.adapters.oci.surface import OciSurface
 from flywheel_assets.domain.artifacts import NixClosure
-from flywheel_assets.domain.errors import AbsentError, InvalidInputError, NameTakenError, PublicationError, ReadError
+from flywheel_assets.domain.errors import AbsentError, NameTakenError, PublicationError, ReadError
 from flywheel_assets.domain.inspections import Reading, ReadState
 from flywheel_assets.domain.limits import MIB
 from flywheel_assets.domain.publications import Proof, Release
@@ -271,6 +271,30 @@ def test_a_name_is_visible_only_after_the_last_step(bench: Bench) -> None:
     assert bench.is_visible()
 
 
+def test_the_last_word_is_asked_while_it_is_out_of_sight_and_can_leave_it_there(bench: Bench) -> None:
+    plan = bench.surface.plan(bench.release)
+    bench.surface.copy(plan, silent)
+    bench.surface.attach(plan, PROOFS)
+    # Of a closure the members that the root refers to may be there by then; they lead nobody to it.
+    leading = {name for name in plan.names if name in {bench.release.artifact.name, *bench.release.tags}}
+    out_of_sight: list[bool] = []
+
+    def look() -> None:
+        out_of_sight.append(leading <= set(bench.surface.plan(bench.release).names))
+
+    def refuse() -> None:
+        look()
+        raise PublicationError("it is held")
+
+    with pytest.raises(PublicationError, match="it is held"):
+        bench.surface.reveal(plan, refuse)
+    look()
+    bench.surface.reveal(plan, look)
+    look()
+    assert out_of_sight == [True, True, True, False]
+    assert is_whole(bench.surface.read_back(bench.release, silent, PROOFS))
+
+
 def test_after_all_steps_nothing_is_left_to_plan_and_all_reads_back(bench: Bench) -> None:
     first = bench.surface.plan(bench.release)
     bench.publish()
@@ -370,6 +394,18 @@ def test_withdrawing_again_changes_nothing(bench: Bench) -> None:
     assert envelopes(bench.surface, bench.release).count(MARK.envelope) == 1
 
 
+def test_tags_that_the_release_did_not_set_go_or_are_told_as_well(bench: Bench) -> None:
+    if not bench.release.tags:
+        pytest.skip("a closure has no tags")
+    bench.publish()
+    also = bench.release.model_copy(update={"tags": ("also",), "moving": ()})
+    bench.surface.reveal(bench.surface.plan(also))
+    gone = withdraw(bench)
+    told = " ".join(gone.removed or gone.remaining)
+    assert "also" in told
+    assert all(tag in told for tag in bench.release.tags)
+
+
 def test_withdrawing_leaves_a_name_that_holds_other_content(bench: Bench) -> None:
     bench.publish()
     if withdraw(bench).remaining:
@@ -377,7 +413,7 @@ def test_withdrawing_leaves_a_name_that_holds_other_content(bench: Bench) -> Non
     plan = bench.rival_surface.plan(bench.rival)  # without proofs: in a Nix cache the mark has their name for good
     bench.rival_surface.copy(plan, silent)
     bench.rival_surface.reveal(plan)
-    withdraw(bench, plan.reference)
+    withdraw(bench, *([bench.rival.artifact.root] if isinstance(bench.rival.artifact, NixClosure) else []))
     assert bench.is_visible()
     assert is_whole(bench.rival_surface.read_back(bench.rival, silent))
 
@@ -386,15 +422,14 @@ def test_a_closure_that_is_withdrawn_leaves_what_another_one_needs(tmp_path: Pat
     bench = nix(tmp_path)
     bench.publish()
     app, lib = (member.path for member in closure_of(bench.release).members)
-    place = bench.surface.plan(bench.release).reference.partition("#")[0]
-    assert withdraw(bench, f"{place}#{lib}").removed == (app,)
+    assert withdraw(bench, lib).removed == (app,)
     assert withdraw(bench).removed == (lib,)
 
 
 def test_a_root_that_another_closure_needs_stays_marked_and_says_why(tmp_path: Path) -> None:
     bench = nix(tmp_path)
     bench.publish()
-    gone = withdraw(bench, bench.surface.plan(bench.release).reference)
+    gone = withdraw(bench, closure_of(bench.release).root)
     assert gone.removed == ()
     assert "needed by something else" in gone.remaining[0]
     assert MARK.envelope in envelopes(bench.surface, bench.release)
@@ -424,15 +459,31 @@ def test_a_withdrawal_that_is_cut_off_shows_nothing_that_refers_to_what_is_gone_
     assert withdraw(bench).removed == (lib,)
 
 
-def test_a_narinfo_that_cannot_be_read_keeps_all_that_it_may_need(tmp_path: Path) -> None:
+def test_a_narinfo_of_others_that_cannot_be_read_keeps_all_that_they_may_need_and_not_the_root(tmp_path: Path) -> None:
     bench = nix(tmp_path)
     bench.publish()
     app, lib = (member.path for member in closure_of(bench.release).members)
-    place = bench.surface.plan(bench.release).reference.partition("#")[0]
-    (tmp_path / "target" / narinfo_name(lib)).write_bytes(b"nonsense")
-    with pytest.raises(InvalidInputError):
-        withdraw(bench, f"{place}#{lib}")
-    assert (tmp_path / "target" / narinfo_name(app)).exists()
+    other = f"/nix/store/{'0' * 32}-other"
+    narinfo = tmp_path / "target" / narinfo_name(other)
+    narinfo.write_bytes(b"nonsense")
+    gone = withdraw(bench, other)
+    assert gone.removed == (app,)
+    assert gone.remaining[0].startswith(f"what {other} needs cannot be told: ")
+    assert MARK.envelope in envelopes(bench.surface, bench.release)
+    narinfo.unlink()
+    assert withdraw(bench, other) == Unpublished(removed=(lib,))
+
+
+def test_a_narinfo_of_its_own_that_cannot_be_read_keeps_what_it_may_refer_to_and_not_the_mark(tmp_path: Path) -> None:
+    bench = nix(tmp_path)
+    bench.publish()
+    app, lib = (member.path for member in closure_of(bench.release).members)
+    (tmp_path / "target" / narinfo_name(app)).write_bytes(b"nonsense")
+    gone = withdraw(bench)
+    assert gone.removed == ()
+    assert gone.remaining[0].startswith(f"{app}, and what it refers to: ")
+    assert (tmp_path / "target" / narinfo_name(lib)).exists()
+    assert MARK.envelope in envelopes(bench.surface, bench.release)
 
 
 def closure_of(wanted: Release) -> NixClosure:

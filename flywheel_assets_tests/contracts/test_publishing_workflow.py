@@ -63,7 +63,7 @@ class Bench(ABC):
         """What goes wrong from now on.
 
         ``lose`` the next answer, ``refuse`` requests, ``cancel`` the next run, release another ``revision`` or
-        ``path``, be ``late`` with the release for two looks, be ``down``.
+        ``path``, be ``late`` with the release for two looks, release ``bare`` of output paths, be ``down``.
         """
 
 
@@ -74,6 +74,7 @@ FAULTS = {
     "revision": ("wrong-revision", 1),
     "path": ("wrong-store-path", 1),
     "late": ("late-release", 4),  # a look is two requests: for the list, and for the version
+    "bare": ("without-outputs", 1),
     "down": ("hub-down", None),
 }
 
@@ -125,6 +126,8 @@ class OnFake(Bench):
                 self._fake.revision = STRANGE
             case "path":
                 self._fake.store_path = f"/nix/store/{'0' * 32}-app"
+            case "bare":
+                self._fake.bare = True
             case "late":
                 self._fake.lag = 2
             case "down":
@@ -161,6 +164,13 @@ def test_a_version_of_another_revision_is_taken_also_when_it_is_yanked(bench: Be
     if is_yanked:
         bench.yank()
     with pytest.raises(NameTakenError, match=str(STRANGE)):
+        bench.workflow.plan(RELEASE)
+
+
+def test_a_version_of_our_own_that_is_yanked_is_taken(bench: Bench) -> None:
+    published(bench.workflow, RELEASE)
+    bench.yank()
+    with pytest.raises(NameTakenError, match="yanked"):
         bench.workflow.plan(RELEASE)
 
 
@@ -206,6 +216,14 @@ def test_a_run_that_was_cancelled_says_so_and_releases_nothing(bench: Bench) -> 
     assert bench.workflow.released(RELEASE) is None
 
 
+def test_a_run_that_is_cancelled_ends_so_and_releases_nothing(bench: Bench) -> None:
+    run = bench.workflow.dispatch(RELEASE, REQUEST, SUMMARY)
+    bench.workflow.cancel(RELEASE, run.id)
+    ended = bench.workflow.look(RELEASE, run.id)
+    assert (ended.ending, ended.conclusion) == (Ending.FAILED, "cancelled")
+    assert bench.workflow.released(RELEASE) is None
+
+
 def test_a_run_that_is_not_there_is_absent(bench: Bench) -> None:
     with pytest.raises(AbsentError):
         bench.workflow.look(RELEASE, "77")
@@ -236,6 +254,14 @@ def test_another_revision_or_store_path_does_not_read_back(bench: Bench, what: s
     published(bench.workflow, RELEASE)
     readings = bench.workflow.read_back(RELEASE, silent)
     assert [each.digest == each.expected_digest for each in readings] == [number != place for number in range(2)]
+
+
+def test_a_release_without_output_paths_reads_back_by_its_revision_alone_and_says_so(bench: Bench) -> None:
+    bench.go_wrong("bare")
+    published(bench.workflow, RELEASE)
+    (revision,) = bench.workflow.read_back(RELEASE, silent)
+    assert (revision.state, revision.digest, revision.expected_digest) == (ReadState.READ, str(REVISION), str(REVISION))
+    assert "store path" in revision.detail
 
 
 def test_a_yanked_release_is_told_and_does_not_read_back(bench: Bench) -> None:

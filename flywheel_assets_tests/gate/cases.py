@@ -1,6 +1,7 @@
 """Builds of three kinds that the gate passes, with a small catalogue made in code, and ways to change them."""
 
 import hashlib
+from base64 import b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -66,7 +67,6 @@ REPOSITORY = "https://github.com/example/tools"
 KEY = BuildKey(run="100", attempt=1, system="x86_64-linux")
 OTHER_KEY = BuildKey(run="200", attempt=1, system="x86_64-linux")
 KINDS = ("nix", "oci", "bazel")
-PEM = "-----BEGIN PUBLIC KEY-----"
 TRUSTED = ["source", "trigger", "bootstrap", "validation"]
 
 _BUILDER = {"owner": "tools", "level": "first-class", "publication_boundary": "Fills caches, publishes nothing."}
@@ -84,11 +84,17 @@ _OUTPUT = {
 _IMAGE = {"surface": "registry", "way": "copies", "promotion": "automatic", "repository": "example/image"}
 
 
+def a_public_key(name: str) -> str:
+    """PEM of an Ed25519 key for which nobody has the private half."""
+    made = bytes.fromhex("302a300506032b6570032100") + hashlib.sha256(name.encode()).digest()
+    return f"-----BEGIN PUBLIC KEY-----\n{b64encode(made).decode()}\n-----END PUBLIC KEY-----\n"
+
+
 def _person(name: str) -> dict[str, Any]:
     return {
         "name": name.title(),
         "contact": f"{name}@example.org",
-        "keys": [f"{PEM}\n{name}"],
+        "keys": [a_public_key(name)],
         "forge_names": [f"{name}-on-the-forge"],
         "may": ["approve", "meet", "hold", "withdraw", "quarantine"],
     }
@@ -124,11 +130,11 @@ RAW: dict[str, Any] = {
         "flakehub": {**_DURABLE, "protocol": "flakehub", "url": "https://api.flakehub.com"},
     },
     "keys": {
-        "nixer": {"public_key": PEM, "builders": ["nixer"], "repositories": [REPOSITORY]},
-        "nixer-two": {"public_key": PEM, "builders": ["nixer-two"], "repositories": [REPOSITORY]},
-        "docker": {"public_key": PEM, "builders": ["docker"], "repositories": [REPOSITORY]},
+        "nixer": {"public_key": a_public_key("nixer"), "builders": ["nixer"], "repositories": [REPOSITORY]},
+        "nixer-two": {"public_key": a_public_key("nixer-two"), "builders": ["nixer-two"], "repositories": [REPOSITORY]},
+        "docker": {"public_key": a_public_key("docker"), "builders": ["docker"], "repositories": [REPOSITORY]},
         "platform": {
-            "public_key": PEM,
+            "public_key": a_public_key("platform"),
             "builders": ["nixer", "docker"],
             "repositories": [REPOSITORY],
             "isolated": True,

@@ -3,11 +3,12 @@
 from datetime import datetime, timedelta
 from typing import Any
 
+from flywheel_assets.catalog.exceptable import OF_VALIDATIONS
 from flywheel_assets.catalog.models import Approvals, GateException
 from flywheel_assets.domain.decisions import Act, Decision, Scope
 from flywheel_assets.domain.digests import EvidenceDigest, Sha256
 from flywheel_assets.domain.evidence import AttestedDecision, Signatures
-from flywheel_assets.gate.approvals import resource_of
+from flywheel_assets.gate.approvals import bound_of, resource_of
 from flywheel_assets_tests.gate.cases import NOW, Bench, changed
 
 MADE = NOW - timedelta(hours=2)
@@ -45,6 +46,7 @@ def approval(bench: Bench, *signers: str, **changes: Any) -> AttestedDecision:
         "digest": Sha256(str(artifact.digest)),
         "resource": resource_of(artifact, target) if target else "nix:nowhere",
         "authority": bench.output,
+        **(bound_of(bench.catalogue, target)._asdict() if target else {}),
     }
     return decided(Act.APPROVE, *signers, **(fields | changes))
 
@@ -80,6 +82,9 @@ def excepting(bench: Bench, rule: str, reason: str, name: str = "for-now", **cha
         "owner": "tools",
         "because": "It is mended soon.",
         "until": NOW + DAY,
+        "validations": bench.catalogue.validations_of(bench.catalogue.outputs[bench.output]),
     }
+    if reason not in OF_VALIDATIONS:
+        del fields["validations"]
     entry = GateException(rule=rule, reason=reason, **(fields | changes))
     return bench.with_part("exceptions", {**bench.catalogue.exceptions, name: entry})

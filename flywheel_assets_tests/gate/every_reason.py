@@ -284,6 +284,8 @@ def _authority() -> list[tuple[str, Bench]]:
         ("one gate", competing(OPEN)),
         ("gates of every kind", competing(DOCUMENTED, DECIDED, GREEN, OPEN).with_bundle(tests=())),
         ("every gate met", competing(DOCUMENTED)),
+        ("every gate met and no canonical source", competing(DOCUMENTED, canonical=None)),
+        ("every gate met before the canonical source is published", competing(DOCUMENTED).with_bundle(canonical=None)),
         ("no canonical source", dual(None)),
         ("the canonical source first", dual("image")),
         ("beside it", published(dual("image"))),
@@ -298,6 +300,7 @@ def _surface() -> list[tuple[str, Bench]]:
     flake = FlakeTarget(name="org/tool", versions="tag", workflow="publish.yml", binaries="durable-nix")
     return [
         ("none", good("bazel")),
+        ("none for what is to be the authority", competing(DOCUMENTED).with_output(publication=None)),
         ("a flake without a tag", good().with_output(publication=changed(target, {"flake": flake}))),
         ("undisclosed", private),
     ]

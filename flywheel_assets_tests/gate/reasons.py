@@ -543,6 +543,14 @@ OF_ROWS: dict[str, Reason] = {
     "workflow-running": Reason(
         "", PASSED, "The run of its publishing workflow goes on.", "It ends.", "the publishing workflow"
     ),
+    "workflow-stopping": Reason(
+        "",
+        PASSED,
+        "The run goes on, and the forge is asked to cancel it: the gate let the build out no more when it was looked "
+        "at.",
+        "It ends, or is cancelled by hand. If it has released before that, the release is public, and is to be yanked.",
+        "the publishing workflow",
+    ),
     "workflow-failed": Reason(
         "",
         PASSED,
@@ -555,7 +563,7 @@ OF_ROWS: dict[str, Reason] = {
     "release-awaited": Reason(
         "",
         PASSED,
-        "The run succeeded, or the release was there before; it does not read back yet.",
+        "The run succeeded, or the release is there without one that did; it does not read back yet.",
         "It is looked for at every tick; after six looks in vain, ten minutes apart, it counts as failed.",
         "nobody, for an hour",
     ),
@@ -564,12 +572,12 @@ OF_ROWS: dict[str, Reason] = {
         PASSED,
         "The release has another revision or store path than what was approved.",
         "Find out who released it. Nobody should use that version: yank it, and release under another.",
-        OUTPUT,
+        "owner of the surface",
     ),
     "release-not-recorded-yet": Reason(
         "",
         PASSED,
-        "The release has the approved revision and store path; the whole closure is still to be read back.",
+        "It has the approved revision, and store path where one is told; the closure is still to be read back.",
         "It is read back by the next run, whose failure the UI shows.",
         "nobody",
     ),

@@ -2,24 +2,25 @@
 
 import time
 from itertools import combinations
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flywheel_assets.catalog.models import Person
 from flywheel_assets.domain.artifacts import Artifact, NixClosure, OciImage
 from flywheel_assets.domain.builds import BuildKey, Trigger, TriggerEvent
-from flywheel_assets.domain.decisions import Act, Decision, Scope
+from flywheel_assets.domain.decisions import Act
 from flywheel_assets.domain.digests import CasDigest, EvidenceDigest, GitRevision, ManifestDigest, NarHash
 from flywheel_assets.domain.disagreements import (
     Comparison,
+    Disagreement,
     RecordedComparison,
     RecordedDisagreement,
     contents,
     disputed,
 )
-from flywheel_assets.domain.evidence import AttestedDecision, AttestedReceipt, Signatures
+from flywheel_assets.domain.evidence import AttestedReceipt, Signatures
 from flywheel_assets.domain.listings import Change, Differences
 from flywheel_assets.domain.platform_runs import AbsentRun, RecordedRun
 from flywheel_assets.domain.verdicts import About
@@ -46,6 +47,7 @@ from flywheel_assets_tests.gate.cases import (
     store_path,
     witness_of,
 )
+from flywheel_assets_tests.gate.decided import after, decided, revocation
 from flywheel_assets_tests.gate.test_platform import FORGE_SOURCE, job, record
 
 REBUILD = "rebuild_agrees"
@@ -284,15 +286,7 @@ def _absent(bench: Bench) -> Bench:
 
 
 def _quarantined(bench: Bench) -> Bench:
-    decided = Decision(act=Act.QUARANTINE, scope=Scope(key="nixer-two"), reason="It leaked.", made_at=NOW)
-    decision = AttestedDecision(
-        evidence=EvidenceDigest.of(b"quarantine"),
-        signatures=Signatures(keys=("ann",)),
-        decision=decided,
-        arrived_at=NOW,
-    )
-    ann = Person(name="Ann", contact="ann@example.org", keys=("-----BEGIN PUBLIC KEY-----\nx",), may=(Act.QUARANTINE,))
-    return bench.with_part("people", {"ann": ann}).with_bundle(decisions=(decision,))
+    return after(bench, decided(Act.QUARANTINE, "bob", key="nixer-two"))
 
 
 @pytest.mark.parametrize(
@@ -369,6 +363,101 @@ def test_what_only_one_of_two_builds_has_is_in_dispute(one: Artifact, other: Art
 
 def test_a_closure_consists_of_all_its_members() -> None:
     assert contents(closure()) == _hexes(NarHash.of(b"tool"), NarHash.of(b"library"))
+
+
+def test_a_member_that_differs_is_in_dispute_within_that_root_alone() -> None:
+    bench = good()
+    disputes = recorded(bench, with_artifact(bench, _other_library()))
+    later = later_build(bench, disputes)
+    for same_root in (closure(), _other_library()):
+        assert later.with_receipt(artifact=same_root).says(REBUILD) == (PERMANENTLY, "digest-disputed")
+    others = {m.path: m for m in _other_library().members}
+    for library in (closure().by_path[LIBRARY], others[LIBRARY]):
+        next_version = closure(b"the next version")
+        made = changed(next_version, {"members": (next_version.by_path[next_version.root], library)})
+        assert later.with_receipt(artifact=made).says(REBUILD) == (PASSED, "holds")
+
+
+def test_the_same_bytes_under_another_root_are_in_dispute_for_good() -> None:
+    made = closure()
+    moved = f"{made.root}-moved"
+    elsewhere = changed(
+        made, {"root": moved, "members": (changed(made.by_path[made.root], {"path": moved, "references": ()}),)}
+    )
+    bench = good()
+    later = later_build(bench, recorded(bench, with_artifact(bench, elsewhere)))
+    for either in (made, elsewhere):
+        assert later.with_receipt(artifact=either).says(REBUILD) == (PERMANENTLY, "digest-disputed")
+
+
+# Who is in quarantine binds nobody
+
+
+def with_artifact(bench: Bench, made: NixClosure) -> AttestedReceipt:
+    """Another builder's run of the same revision that got this."""
+    other = witness_of(bench, b"other", builder="nixer-two")
+    return attested(changed(other.receipt, {"artifact": made}), "nixer-two")
+
+
+def later_build(bench: Bench, disputes: tuple[RecordedDisagreement, ...]) -> Bench:
+    """Another run, of a later revision, that needs no second opinion."""
+    later = bench.with_source(revision=GitRevision("c" * 40)).with_run(key=BuildKey.parse("300.1.x86_64-linux"))
+    return later.with_bundle(disagreements=disputes, witnesses=()).with_output(builders_that_must_agree=1)
+
+
+def fingerprint(name: str) -> str:
+    return good().catalogue.keys[name].fingerprint
+
+
+COMPROMISED = [
+    pytest.param({"key": "nixer-two", "fingerprint": fingerprint("nixer-two")}, id="its key"),
+    pytest.param({"key": "renamed", "fingerprint": fingerprint("nixer-two")}, id="its key, under a later name"),
+    pytest.param({"key": "nixer-two"}, id="its key, by its name alone"),
+    pytest.param({"repository": REPOSITORY, "run": OTHER_KEY.run}, id="its run"),
+]
+
+
+@pytest.mark.parametrize("scope", COMPROMISED)
+def test_what_the_honest_side_built_passes_again_once_the_other_side_is_in_quarantine(scope: dict[str, Any]) -> None:
+    bench = good().with_output(builders_that_must_agree=1)
+    against = witness_of(bench, b"other", builder="nixer-two")
+    disputes = recorded(bench, against)
+    itself = bench.with_bundle(witnesses=(against,), disagreements=disputes)
+    said = decided(Act.QUARANTINE, "bob", **scope)
+    for build in (itself, later_build(bench, disputes)):
+        assert build.says(REBUILD)[0] is PERMANENTLY
+        assert after(build, said).says(REBUILD) == (PASSED, "holds")
+        assert after(build, said, revocation(said, "carol")).says(REBUILD) == build.says(REBUILD)
+    theirs = later_build(bench, disputes).with_receipt(artifact=artifact("nix", b"other"))
+    assert after(theirs, said).says(REBUILD) == (PERMANENTLY, "digest-disputed")
+
+
+@pytest.mark.parametrize(
+    "scope",
+    [
+        {"key": "nixer", "fingerprint": fingerprint("nixer")},
+        {"key": "nixer-two", "fingerprint": fingerprint("docker")},
+        {"key": "docker"},
+        {"repository": "https://github.com/example/elsewhere", "run": OTHER_KEY.run},
+    ],
+)
+def test_a_quarantine_of_somebody_else_leaves_a_dispute_as_it_is(scope: dict[str, Any]) -> None:
+    disputes = recorded(good(), witness_of(good(), b"other", builder="nixer-two"))
+    said = decided(Act.QUARANTINE, "bob", **scope)
+    assert after(later_build(good(), disputes), said).says(REBUILD) == (PERMANENTLY, "digest-disputed")
+
+
+def test_a_record_of_before_sides_were_told_binds_both_for_good() -> None:
+    (made,) = recorded(good(), witness_of(good(), b"other", builder="nixer-two"))
+    raw = made.disagreement.model_dump(mode="json")
+    new = {"repository", "keys", "fingerprints", "content"}
+    raw["sides"] = [{name: value for name, value in side.items() if name not in new} for side in raw["sides"]]
+    old = (changed(made, {"disagreement": Disagreement.model_validate(raw)}),)
+    said = decided(Act.QUARANTINE, "bob", key="nixer-two")
+    for content in (b"tool", b"other"):
+        later = later_build(good(), old).with_receipt(artifact=artifact("nix", content))
+        assert after(later, said).says(REBUILD) == (PERMANENTLY, "digest-disputed")
+    assert later_build(good(), old).with_receipt(artifact=artifact("nix", b"third")).says(REBUILD) == (PASSED, "holds")
 
 
 # Which files

@@ -13,7 +13,7 @@ from flywheel_assets.domain.evidence import Signatures
 from flywheel_assets.gate.approvals import why_not_approving
 from flywheel_assets.gate.case import Case
 from flywheel_assets.gate.decisions import why_not_counted
-from flywheel_assets_tests.gate.cases import APPROVAL, CANNOT, NOW, PASSED, Bench, changed, good
+from flywheel_assets_tests.gate.cases import APPROVAL, CANNOT, NOW, PASSED, Bench, changed, good, witness_of
 from flywheel_assets_tests.gate.decided import DAY, MADE, after, approval, asking, decided, revocation, withdrawal
 from flywheel_assets_tests.gate.test_platform import record, with_forge
 from flywheel_assets_tests.gate.test_properties import newer
@@ -42,7 +42,7 @@ def test_as_many_people_as_the_catalogue_asks_for_let_it_pass(kind: str) -> None
     assert one.says(GIVEN) == MISSING
     two = after(one, approval(bench, "alice"))
     assert two.says(GIVEN) == (PASSED, "holds")
-    assert two.finding(GIVEN).message == "approved by alice, bob; 2 of 3 people needed"
+    assert two.finding(GIVEN).message == "2 of 2 approvals are given, by alice, bob"
     assert two.verdict().publishable
 
 
@@ -68,19 +68,110 @@ def test_two_signatures_in_one_document_are_two_people_and_two_documents_of_one_
 
 
 def test_an_approval_is_of_one_surface_and_of_the_name_that_the_artifact_has_there() -> None:
-    target, name = good("oci").catalogue.outputs["image"].publication, good("oci").receipt.artifact.name
-    assert target is not None
-    flake = FlakeTarget(name="org/tool", versions="rolling", workflow="publish.yml", binaries="caches")
+    name = good("oci").receipt.artifact.name
+    flake = FlakeTarget(name="org/tool", versions="rolling", workflow="publish.yml", binaries="durable-nix")
     resources: dict[str, dict[str, Any]] = {
         f"oci:registry/{name}": {"surface": "registry"},
         f"oci:durable-nix/{name}": {"surface": "durable-nix"},
         "oci:registry/org/renamed": {"surface": "registry", "repository": "org/renamed"},
-        "flakehub:flakehub/org/tool?binaries=caches": {"surface": "flakehub", "flake": flake},
+        "flakehub:flakehub/org/tool?binaries=durable-nix": {"surface": "flakehub", "flake": flake},
     }
     for resource, changes in resources.items():
-        bench = asking(good("oci").with_output(publication=changed(target, {"repository": None, **changes})))
+        bench = asking(retargeted(good("oci"), **{"repository": None, **changes}))
         said = {each: after(bench, approval(bench, "bob", resource=each)).says(GIVEN) for each in resources}
         assert said == {each: (PASSED, "holds") if each == resource else MISSING for each in resources}
+
+
+def test_an_approval_is_of_the_tags_the_moving_tags_and_the_url_that_were_signed() -> None:
+    plain = good("oci").catalogue.outputs["image"].publication
+    assert plain is not None
+    target = changed(plain, {"tags": ("v-{revision}",), "moving_tags": ("edge",)})
+    bench = asking(good("oci").with_output(publication=target))
+    given = approval(bench, "alice")
+    assert after(bench, given).says(GIVEN) == (PASSED, "holds")
+    url = bench.catalogue.surfaces["registry"].url
+    since = "changed since it was signed, from"
+    for other, sentence in (
+        (
+            retargeted(bench, tags=("v-{revision}", "release")),
+            f"what it is tagged {since} v-{{revision}} to v-{{revision}}, release",
+        ),
+        (retargeted(bench, moving_tags=()), f"its moving tags {since} edge to none"),
+        (bench.with_entry("surfaces", "registry", url="file:new"), f"the surface's URL {since} {url} to file:new"),
+        (
+            retargeted(bench, tags=(), moving_tags=("stable",)),
+            f"what it is tagged {since} v-{{revision}} to none; its moving tags {since} edge to stable",
+        ),
+    ):
+        assert after(other, given).says(GIVEN) == MISSING
+        assert not_approving(other, given) == sentence
+
+
+def retargeted(bench: Bench, **changes: Any) -> Bench:
+    target = bench.catalogue.outputs[bench.output].publication
+    assert target is not None
+    return bench.with_output(publication=changed(target, changes))
+
+
+def test_all_tags_of_then_and_of_now_are_told() -> None:
+    bench = asking(retargeted(good("oci"), tags=("a", "b")))
+    other = retargeted(bench, tags=("c", "d"))
+    told = "what it is tagged changed since it was signed, from a, b to c, d"
+    assert not_approving(other, approval(bench, "alice")) == told
+    none = approval(retargeted(bench, tags=()), "alice")
+    assert not_approving(bench, none) == "what it is tagged changed since it was signed, from none to a, b"
+
+
+def test_an_approval_of_a_flake_is_of_the_cache_that_carried_its_closure() -> None:
+    flake = FlakeTarget(name="org/tool", versions="rolling", workflow="publish.yml", binaries="durable-nix")
+    bench = asking(retargeted(good(), surface="flakehub", flake=flake))
+    given = approval(bench, "alice")
+    assert after(bench, given).says(GIVEN) == (PASSED, "holds")
+    moved = bench.with_entry("surfaces", "durable-nix", url="file:elsewhere")
+    assert after(moved, given).says(GIVEN) == MISSING
+
+
+@pytest.mark.parametrize(
+    ("change", "now"),
+    [
+        ({"versions": "tag"}, "tag, publish.yml@main"),
+        ({"workflow": "another.yml"}, "rolling, another.yml@main"),
+        ({"ref": "next"}, "rolling, publish.yml@next"),
+    ],
+    ids=["versions", "workflow", "branch"],
+)
+def test_an_approval_of_a_flake_is_of_its_versions_and_of_the_workflow_that_releases_it(
+    change: dict[str, Any], now: str
+) -> None:
+    flake = FlakeTarget(name="org/tool", versions="rolling", workflow="publish.yml", binaries="durable-nix")
+    bench = asking(retargeted(good(), surface="flakehub", flake=flake))
+    given = approval(bench, "alice")
+    other = retargeted(bench, flake=changed(flake, change))
+    assert after(other, given).says(GIVEN) == MISSING
+    assert not_approving(other, given) == (
+        "which version it is released under, by which workflow, changed since it was signed, "
+        f"from rolling, publish.yml@main to {now}"
+    )
+
+
+def test_an_approval_of_before_approvals_were_bound_to_urls_counts_for_nothing_and_is_read() -> None:
+    bench = asking(good())
+    given = approval(bench, "alice", urls=())
+    assert after(bench, given).says(GIVEN) == MISSING
+    why = "it was signed before approvals named the surface's URL: approve it again"
+    assert not_approving(bench, given) == why
+    found = after(bench, given).finding(GIVEN)
+    assert found.message == f"0 of 1 approvals are given; what alice signed does not count: {why}"
+
+
+def test_an_approval_that_the_catalogue_outran_is_told_where_it_is_missing_and_that_of_another_build_is_not() -> None:
+    bench = asking(good(), 2)
+    given, other = approval(bench, "alice"), approval(bench, "bob", digest=Sha256.of(b"another"))
+    moved = after(bench.with_entry("surfaces", "durable-nix", url="file:elsewhere"), given, other)
+    assert moved.finding(GIVEN).message == (
+        "0 of 2 approvals are given; what alice signed does not count: "
+        "the surface's URL changed since it was signed, from file:durable to file:elsewhere"
+    )
 
 
 def test_only_people_whom_the_output_names_and_who_may_approve_count() -> None:
@@ -119,9 +210,7 @@ def test_an_approval_under_another_authority_is_of_nothing_once_that_changes() -
 def test_an_approval_is_of_one_repository_of_a_registry() -> None:
     bench = asking(good("oci"))
     given = approval(bench, "alice")
-    target = bench.catalogue.outputs["image"].publication
-    assert target is not None
-    moved = bench.with_output(publication=changed(target, {"repository": "example/another"}))
+    moved = retargeted(bench, repository="example/another")
     assert after(bench, given).says(GIVEN) == (PASSED, "holds")
     assert after(moved, given).says(GIVEN) == MISSING
 
@@ -137,7 +226,7 @@ def test_nobody_approves_what_they_started() -> None:
     bench = asking(good().with_run(trigger=started), by=("alice", "bob"))
     found = after(bench, approval(bench, "alice")).finding(GIVEN)
     assert (found.verdict, found.reason) == MISSING
-    assert found.message == "0 of 1 approvals are given; alice started the run, and nobody approves that"
+    assert found.message == "0 of 1 approvals are given; alice started a run of it, and nobody approves that"
     assert found.remedy.startswith("bob must run")
     assert after(bench, approval(bench, "bob")).says(GIVEN) == (PASSED, "holds")
 
@@ -146,6 +235,23 @@ def test_nobody_approves_what_the_forge_says_that_they_started() -> None:
     bench = asking(with_forge(good(), record(actors=("someone", "Alice-on-the-forge"))))
     assert after(bench, approval(bench, "alice")).says(GIVEN) == MISSING
     assert after(bench, approval(bench, "bob")).says(GIVEN) == (PASSED, "holds")
+
+
+def test_nobody_approves_what_they_got_by_another_run() -> None:
+    bench = asking(good())
+    said = Trigger(event=TriggerEvent.PUSH, actor="alice-on-the-forge")
+    (witness,) = bench.bundle.witnesses
+    assert witness.receipt.artifact == bench.receipt.artifact
+    run = changed(witness.receipt.run, {"trigger": said})
+    hers = changed(witness, {"receipt": changed(witness.receipt, {"run": run})})
+    again = bench.with_bundle(witnesses=(hers,))
+    assert after(again, approval(bench, "alice")).says(GIVEN) == MISSING
+    assert after(again, approval(bench, "bob")).says(GIVEN) == (PASSED, "holds")
+    apart = changed(hers.receipt, {"artifact": witness_of(bench, b"other").receipt.artifact})
+    of_other = bench.with_bundle(witnesses=(changed(hers, {"receipt": apart}),))
+    assert after(of_other, approval(bench, "alice")).says(GIVEN) == (PASSED, "holds")
+    forged = bench.with_bundle(witnesses=(changed(hers, {"signatures": Signatures()}),))
+    assert after(forged, approval(bench, "alice")).says(GIVEN) == (PASSED, "holds")
 
 
 def test_when_too_few_are_left_who_may_approve_the_catalogue_must_name_more() -> None:
@@ -184,6 +290,14 @@ def test_an_approval_that_is_dated_later_than_it_arrived_counts_for_nothing() ->
     assert why(bench, given) == "it is dated 2027-07-29 08:00 UTC, later than it arrived"
     skewed = approval(bench, "alice", made_at=MADE + timedelta(minutes=10), arrived_at=MADE)
     assert after(bench, skewed).says(GIVEN) == (PASSED, "holds")
+
+
+def test_the_days_of_an_approval_run_from_when_it_was_made_and_not_from_when_it_was_delivered_again() -> None:
+    bench = asking(good(), last_days=3)
+    made = NOW - 3 * DAY
+    given = approval(bench, "alice", made_at=made, arrived_at=NOW - DAY, expires_at=NOW + 30 * DAY)
+    assert after(bench, given).says(GIVEN) == MISSING
+    assert why(after(bench, given), given) == f"it expired on {NOW:%Y-%m-%d %H:%M} UTC"
 
 
 def test_a_hold_that_is_dated_later_than_it_arrived_holds_all_the_same() -> None:
@@ -265,16 +379,17 @@ def test_an_approval_says_why_it_does_not_count_for_this_build() -> None:
     other = "it is of another artifact, surface, name or authority"
     assert not_approving(bench, approval(bench, "alice", digest=Sha256.of(b"another"))) == other
     assert not_approving(bench.with_signatures(Signatures()), given) == other
+    assert not_approving(bench.with_output(publication=None), given) == other
     assert not_approving(bench, approval(bench, "carol")) == "the catalogue does not ask carol"
     two = approval(asking(good()), "bob", "carol")
     assert not_approving(asking(good(), by=("alice",)), two) == "the catalogue does not ask bob and carol"
     started = bench.with_run(trigger=Trigger(event=TriggerEvent.PUSH, actor="alice-on-the-forge"))
-    assert not_approving(started, given) == "alice started the run"
+    assert not_approving(started, given) == "alice started a run of it"
     assert not_approving(started, approval(bench, "alice", "bob")) == ""
     # With who is not asked, and has not started it, the one who has is still no approver.
-    assert not_approving(started, approval(bench, "alice", "carol")) == "alice started the run"
+    assert not_approving(started, approval(bench, "alice", "carol")) == "alice started a run of it"
     again = started.with_entry("people", "bob", forge_names=("Alice-on-the-forge",))
-    assert not_approving(again, approval(bench, "alice", "bob")) == "alice and bob started the run"
+    assert not_approving(again, approval(bench, "alice", "bob")) == "alice and bob started a run of it"
 
 
 def test_going_back_needs_an_approval_that_accepts_it() -> None:

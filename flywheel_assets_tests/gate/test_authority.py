@@ -6,10 +6,13 @@ import pytest
 
 from flywheel_assets.catalog.models import AuthorityChange, AuthorityGate, Product
 from flywheel_assets.domain.decisions import Act
-from flywheel_assets.domain.digests import GitRevision
+from flywheel_assets.domain.digests import GitRevision, Sha256
 from flywheel_assets.domain.evidence import ChannelHead, Signatures
-from flywheel_assets.domain.verdicts import About
+from flywheel_assets.domain.verdicts import About, VerdictClass
+from flywheel_assets.gate.case import Case
+from flywheel_assets.gate.decisions import declaration_of, why_not_counted
 from flywheel_assets_tests.gate.cases import (
+    NOW,
     OTHER_KEY,
     PASSED,
     PERMANENTLY,
@@ -30,15 +33,22 @@ GREEN = AuthorityGate(condition="It builds and smokes.", validations=("nix build
 OPEN = AuthorityGate(condition="Nobody says how.")
 
 
-def competing(*gates: AuthorityGate, to: str = "tool") -> Bench:
-    """The tool, of a product whose authority is the image; with gates, a change to the tool is declared."""
+def competing(*gates: AuthorityGate, to: str = "tool", canonical: str | None = "image") -> Bench:
+    """The tool, of a product whose authority is the image; with gates, a change to the tool is declared.
+
+    The image of its revision is published, and is the source of both unless said otherwise.
+    """
     change = AuthorityChange(to=to, gates=gates) if gates else None
-    product = Product(authority="image", statement="Image path only.", change=change)
-    return good().with_part("products", {"tool": product})
+    product = Product(
+        authority="image", statement="Image path only.", change=change, canonical=canonical if gates else None
+    )
+    return published(good().with_part("products", {"tool": product}))
 
 
-def met(*signers: str, **changes: Any) -> Any:
-    scope = {"product": "tool", "output": "tool", "condition": DECIDED.condition}
+def met(bench: Bench, *signers: str, **changes: Any) -> Any:
+    """That the people's gate is met, of the change as the bench's catalogue declares it."""
+    declared = declaration_of(bench.catalogue.products["tool"])
+    scope: dict[str, Any] = {"product": "tool", "output": "tool", "condition": DECIDED.condition, "change": declared}
     return decided(Act.MEET, *signers, **(scope | changes))
 
 
@@ -72,7 +82,7 @@ def test_a_gate_without_any_evidence_named_is_never_met() -> None:
 
 def test_a_change_of_authority_with_every_gate_met_holds() -> None:
     bench = competing(DOCUMENTED, DECIDED, GREEN)
-    assert after(bench, met("alice")).says(AUTHORITY) == (PASSED, "holds")
+    assert after(bench, met(bench, "alice")).says(AUTHORITY) == (PASSED, "holds")
 
 
 def test_every_gate_that_is_not_met_is_told_with_what_it_lacks_and_who_can_meet_it() -> None:
@@ -83,8 +93,7 @@ def test_every_gate_that_is_not_met_is_told_with_what_it_lacks_and_who_can_meet_
         "It builds and smokes (smoke did not pass for this build); Nobody says how (nothing shows that it is met)"
     )
     assert found.remedy == (
-        "Sign it: `flywheel meet tool 'The maintainers agree.'`; Let nix build, smoke pass; "
-        "Name its evidence under `met_by`"
+        "Sign it: `flywheel meet tool 'The maintainers agree.'`; Let smoke pass; Name its evidence under `met_by`"
     )
     assert found.actor == "Alice (alice@example.org) or Bob (bob@example.org), Tools maintainers (team:tools)"
 
@@ -100,34 +109,152 @@ def test_validations_of_a_gate_count_only_as_validation_is_green_counts_them() -
 def test_a_gate_with_validations_and_people_needs_both_and_a_document_replaces_neither() -> None:
     both = changed(GREEN, {"decided_by": ("alice",), "condition": DECIDED.condition, "met_by": "a note"})
     assert competing(both).says(AUTHORITY) == UNMET
-    assert after(competing(both), met("alice")).says(AUTHORITY) == (PASSED, "holds")
-    assert after(competing(both).with_bundle(tests=()), met("alice")).says(AUTHORITY) == UNMET
+    assert after(competing(both), met(competing(both), "alice")).says(AUTHORITY) == (PASSED, "holds")
+    untested = competing(both).with_bundle(tests=())
+    assert after(untested, met(untested, "alice")).says(AUTHORITY) == UNMET
+
+
+def test_a_gate_that_lacks_a_validation_and_a_signature_says_both_and_nothing_of_what_it_has() -> None:
+    both = changed(GREEN, {"decided_by": ("alice", "bob"), "validations": ("nix build", "fuzzing")})
+    found = competing(both, DOCUMENTED).finding(AUTHORITY)
+    assert found.message.endswith(
+        "1 of its 2 gates is not met: It builds and smokes (fuzzing did not pass for this build, and "
+        "none of alice, bob has signed that it is met)"
+    )
+    assert found.remedy == "Let fuzzing pass; Sign it: `flywheel meet tool 'It builds and smokes.'`"
+    assert found.actor == "Tools maintainers (team:tools), Alice (alice@example.org) or Bob (bob@example.org)"
 
 
 @pytest.mark.parametrize(
-    "decision",
+    ("signers", "changes"),
     [
-        met("carol"),
-        met(),
-        met("alice", condition="The maintainers agree"),
-        met("alice", output="image"),
-        met("alice", product="another"),
+        (("carol",), {}),
+        ((), {}),
+        (("alice",), {"condition": "The maintainers agree"}),
+        (("alice",), {"output": "image"}),
+        (("alice",), {"product": "another"}),
+        (("alice",), {"change": Sha256.of(b"another declaration")}),
+        (("alice",), {"change": None}),
     ],
-    ids=["by-another", "unsigned", "another-condition", "another-output", "another-product"],
+    ids=["another", "nobody", "condition", "output", "product", "declaration", "no-declaration"],
 )
-def test_a_gate_is_met_by_its_own_people_for_its_own_product_output_and_condition(decision: Any) -> None:
-    assert after(competing(DECIDED), decision).says(AUTHORITY) == UNMET
+def test_a_gate_is_met_by_its_own_people_for_its_own_product_output_condition_and_declaration(
+    signers: tuple[str, ...], changes: dict[str, Any]
+) -> None:
+    bench = competing(DECIDED)
+    assert after(bench, met(bench, *signers, **changes)).says(AUTHORITY) == UNMET
+
+
+MORE = AuthorityGate(condition="It is signed.", decided_by=("carol",))
+
+
+@pytest.mark.parametrize(
+    ("gates", "authority"),
+    [
+        ((DECIDED, MORE), "image"),
+        ((changed(DECIDED, {"decided_by": ("alice",)}), DOCUMENTED), "image"),
+        ((DECIDED, DOCUMENTED), "library"),
+    ],
+    ids=["other gates", "other people", "another authority"],
+)
+def test_a_gate_that_was_met_is_not_when_another_change_in_the_same_words_is_declared(
+    gates: tuple[AuthorityGate, ...], authority: str
+) -> None:
+    bench = competing(DECIDED, DOCUMENTED)
+    said = met(bench, "alice")
+    assert after(bench, said).says(AUTHORITY) == (PASSED, "holds")
+    change = AuthorityChange(to="tool", gates=gates)
+    product = Product(authority=authority, statement="Another time.", change=change)
+    again = bench.with_part("products", {"tool": product})
+    assert after(again, said).says(AUTHORITY) == UNMET
+    assert "has signed that it is met as the change is declared now" in after(again, said).finding(AUTHORITY).message
+    case = Case(again.bundle, again.catalogue, again.catalogue.outputs["tool"], NOW)
+    assert why_not_counted(case, said) == (
+        "it is of another declaration of the change of authority than the catalogue's"
+    )
+
+
+def test_what_is_signed_of_a_declaration_stays_the_same_digest() -> None:
+    declared = competing(DECIDED, GREEN, DOCUMENTED).catalogue.products["tool"]
+    assert declaration_of(declared) == Sha256("sha256:166252c7edee4562bdc8c4bcefa40ae5df355f6e444530ff081ba00e630075b7")
+    assert declaration_of(changed(declared, {"statement": "In other words."})) == declaration_of(declared)
+
+
+def test_what_was_signed_of_a_change_that_is_declared_no_more_counts_for_nothing() -> None:
+    said = met(competing(DECIDED), "alice")
+    bench = competing()
+    case = Case(bench.bundle, bench.catalogue, bench.catalogue.outputs["tool"], NOW)
+    assert "another declaration" in why_not_counted(case, said)
+    unknown = changed(
+        said, {"decision": changed(said.decision, {"scope": changed(said.decision.scope, {"product": "x"})})}
+    )
+    assert "another declaration" in why_not_counted(case, unknown)
+
+
+def test_what_was_signed_before_it_named_a_declaration_is_told_to_be_met_again() -> None:
+    bench = competing(DECIDED)
+    case = Case(bench.bundle, bench.catalogue, bench.catalogue.outputs["tool"], NOW)
+    assert why_not_counted(case, met(bench, "alice", change=None)) == (
+        "it was signed before it named the declaration of the change of authority: meet it again"
+    )
+
+
+def test_naming_the_document_of_one_gate_leaves_what_was_signed_of_another() -> None:
+    bench = competing(DECIDED, OPEN)
+    said = met(bench, "alice")
+    named = competing(DECIDED, changed(OPEN, {"met_by": "docs/how.md"}))
+    assert after(named, said).says(AUTHORITY) == (PASSED, "holds")
 
 
 def test_a_gate_that_was_met_is_unmet_again_once_that_is_revoked() -> None:
-    said = met("bob")
+    said = met(competing(DECIDED), "bob")
     assert after(competing(DECIDED), said).says(AUTHORITY) == (PASSED, "holds")
     assert after(competing(DECIDED), said, revocation(said, "carol")).says(AUTHORITY) == UNMET
 
 
 def test_people_who_may_not_meet_a_gate_meet_none() -> None:
     bench = competing(DECIDED).with_entry("people", "alice", may=(Act.APPROVE,))
-    assert after(bench, met("alice")).says(AUTHORITY) == UNMET
+    assert after(bench, met(bench, "alice")).says(AUTHORITY) == UNMET
+
+
+@pytest.mark.parametrize(
+    ("gates", "canonical", "image", "wanted"),
+    [
+        ((DOCUMENTED,), "image", "a" * 40, (PASSED, "holds")),
+        ((DOCUMENTED,), "image", "b" * 40, (WAITING, "canonical-unpublished")),
+        ((DOCUMENTED,), "image", "", (WAITING, "canonical-unpublished")),
+        ((DOCUMENTED,), None, "a" * 40, (TEMPORARILY, "canonical-undeclared")),
+        ((DOCUMENTED,), None, "", (TEMPORARILY, "canonical-undeclared")),
+        ((DOCUMENTED, OPEN), None, "a" * 40, UNMET),
+        ((DOCUMENTED, OPEN), "image", "a" * 40, UNMET),
+    ],
+    ids=["both", "another revision", "no image yet", "undeclared", "undeclared and no image", "a gate", "a gate alone"],
+)
+def test_two_outputs_of_a_product_go_out_during_a_change_only_from_one_declared_source(
+    gates: tuple[AuthorityGate, ...], canonical: str | None, image: str, wanted: tuple[VerdictClass, str]
+) -> None:
+    bench = competing(*gates, canonical=canonical)
+    bench = published(bench, image) if image else bench.with_bundle(canonical=None)
+    assert bench.says(AUTHORITY) == wanted
+    image_itself = bench.with_entry("outputs", "image", product="tool").with_bundle(output="image")
+    assert image_itself.says(AUTHORITY) == (PASSED, "holds"), "it goes on as before"
+
+
+def test_a_change_without_a_canonical_source_says_what_is_to_be_declared_and_by_whom() -> None:
+    found = competing(DOCUMENTED, canonical=None).finding(AUTHORITY)
+    assert found.message == "tool goes out through 2 outputs, and none is the canonical source"
+    assert found.remedy.endswith("under `canonical` in the catalogue; or end the publication of image.")
+    assert (found.about, found.actor) == (About.POLICY, "Tools maintainers (team:tools)")
+
+
+@pytest.mark.parametrize("also", [(), ("library",)], ids=["alone", "beside a third"])
+def test_where_what_a_change_moves_from_is_published_no_more_only_the_others_need_a_source(
+    also: tuple[str, ...],
+) -> None:
+    bench = competing(DOCUMENTED, canonical=None).with_entry("outputs", "image", publication=None)
+    product = changed(bench.catalogue.products["tool"], {"also": also})
+    wanted = (TEMPORARILY, "canonical-undeclared") if also else (PASSED, "holds")
+    assert bench.with_part("products", {"tool": product}).says(AUTHORITY) == wanted
 
 
 def dual(canonical: str | None, authority: str = "image") -> Bench:

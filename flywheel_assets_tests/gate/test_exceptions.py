@@ -11,7 +11,17 @@ from flywheel_assets.domain.decisions import Act
 from flywheel_assets.domain.digests import Sha256
 from flywheel_assets.domain.verdicts import VerdictClass
 from flywheel_assets.gate.evaluate import RULES, evaluate
-from flywheel_assets_tests.gate.cases import FINISHED, NOW, PASSED, PERMANENTLY, TEMPORARILY, WAITING, Bench, good
+from flywheel_assets_tests.gate.cases import (
+    FINISHED,
+    NOW,
+    PASSED,
+    PERMANENTLY,
+    TEMPORARILY,
+    WAITING,
+    Bench,
+    changed,
+    good,
+)
 from flywheel_assets_tests.gate.decided import DAY, after, decided, excepting, withdrawal
 from flywheel_assets_tests.gate.reasons import REASONS
 from flywheel_assets_tests.gate.test_properties import BREAKS, FAILED, Change, claims_but, with_test
@@ -136,14 +146,57 @@ def test_several_exceptions_of_one_rule_are_all_named() -> None:
     assert "names no locked input; excepted" in found.message
 
 
-def test_of_two_exceptions_for_the_same_the_one_that_lasts_longest_is_named() -> None:
-    bench = good().with_bundle(tests=())
+@pytest.mark.parametrize("what", [(GREEN, "validation-missing"), ("use_is_intended", "consumption-undocumented")])
+def test_of_two_exceptions_for_the_same_the_one_that_lasts_longest_is_named(what: tuple[str, str]) -> None:
+    bench = BROKEN[what](good())
     for names in (("a", "b"), ("b", "a")):
-        long = excepting(bench, GREEN, "validation-missing", names[0], until=NOW + 2 * DAY)
-        both = excepting(long, GREEN, "validation-missing", names[1])
-        assert both.finding(GREEN).exception == names[0]
-    alike = excepting(excepting(bench, GREEN, "validation-missing", "a"), GREEN, "validation-missing", "b")
-    assert alike.finding(GREEN).exception == "b"
+        long = excepting(bench, *what, names[0], until=NOW + 2 * DAY)
+        both = excepting(long, *what, names[1])
+        assert both.finding(what[0]).exception == names[0]
+    alike = excepting(excepting(bench, *what, "a"), *what, "b")
+    assert alike.finding(what[0]).exception == "b"
+
+
+def _both_failed(bench: Bench) -> Bench:
+    return with_test(with_test(bench, FAILED, "nix build", "platform"), FAILED, "smoke", "platform")
+
+
+def _both_claimed(bench: Bench) -> Bench:
+    claims = tuple(changed(bench.run.validations[0], {"name": name}) for name in ("nix build", "smoke"))
+    return claims_but(Claim.VALIDATION)(bench.with_run(validations=claims)).with_bundle(tests=())
+
+
+OF_VALIDATIONS: dict[str, Change] = {
+    "validation-failed": _both_failed,
+    "validation-missing": lambda b: b.with_run(validations=()).with_bundle(tests=()),
+    "validation-claim-untrusted": _both_claimed,
+}
+
+
+@pytest.mark.parametrize("reason", OF_VALIDATIONS)
+def test_an_exception_covers_the_validations_that_it_names_and_each_must_be_covered(reason: str) -> None:
+    bench = OF_VALIDATIONS[reason](good())
+    before = bench.finding(GREEN)
+    assert (before.verdict is PASSED, before.reason) == (False, reason)
+    for named in (("nix build",), ("smoke",), ("fuzzing",)):
+        assert excepting(bench, GREEN, reason, validations=named).finding(GREEN) == before
+    both = excepting(bench, GREEN, reason, "one", validations=("smoke",))
+    both = excepting(both, GREEN, reason, "two", validations=("nix build", "fuzzing"), because="It is moved.")
+    found = both.finding(GREEN)
+    assert (found.verdict, found.exception) == (PASSED, "two, one")
+    who = "Tools maintainers (team:tools) until 2026-10-03 08:00 UTC"
+    assert found.message == f"excepted by {who}, It is moved and by {who}, It is mended soon: {before.message}"
+    ended = both.with_entry("exceptions", "two", until=NOW)
+    assert ended.finding(GREEN) == before
+
+
+def test_an_exception_for_what_is_missing_reaches_nothing_that_the_catalogue_asks_for_later() -> None:
+    bench = excepting(good().with_bundle(tests=()), GREEN, "validation-missing", validations=("smoke",))
+    assert bench.passes
+    assert bench.with_output(validations=("nix build", "smoke", "fuzzing")).says(GREEN) == (
+        WAITING,
+        "validation-missing",
+    )
 
 
 def test_no_exception_helps_against_a_withdrawal_a_hold_damage_or_a_stranger() -> None:

@@ -1,5 +1,6 @@
 """forge_vouches_for_the_run, and what the forge's steps prove to the other rules."""
 
+import re
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -101,7 +102,7 @@ def test_without_a_forge_in_the_catalogue_receipts_alone_tell(kind: str) -> None
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_forge_that_says_the_same_vouches_for_the_run(kind: str) -> None:
-    bench = with_forge(good(kind), of(good(kind)), _second())
+    bench = with_forge(good(kind), of(good(kind)), second())
     assert bench.says(FORGE) == (PASSED, "holds")
     assert bench.passes
 
@@ -111,7 +112,8 @@ def of(bench: Bench, **changes: Any) -> RecordedRun:
     return record(**({"jobs": (job(INSTALLS, BUILDS, SMOKES, label=bench.builder),)} | changes))
 
 
-def _second(**changes: Any) -> RecordedRun:
+def second(**changes: Any) -> RecordedRun:
+    """The same of its witness."""
     return record(run=OTHER_KEY.run, jobs=(job(label="nixer-two", runner="runner-2"),), **changes)
 
 
@@ -147,7 +149,7 @@ def test_a_run_that_the_forge_does_not_have_is_refused() -> None:
     ids=["revision", "ref", "tag", "event", "pull-request", "fork", "actor", "label", "skipped-job"],
 )
 def test_a_receipt_that_contradicts_the_forge_is_refused_for_good(known: dict[str, Any], told: str) -> None:
-    bench = with_forge(good(), record(**known), _second())
+    bench = with_forge(good(), record(**known), second())
     assert bench.says(FORGE) == CONTRADICTS
     assert told in bench.finding(FORGE).message
     assert bench.verdict().verdict is PERMANENTLY
@@ -166,7 +168,7 @@ def attesting(bench: Bench, *provenance: WorkflowProvenance) -> Bench:
     """With a keyless signer in the catalogue, who attested this in the run."""
     keyless = changed(bench.catalogue.keys[bench.builder], {"public_key": None, **SIGNER})
     bench = bench.with_part("keys", {**bench.catalogue.keys, "workflow": keyless})
-    return with_forge(bench, of(bench, provenance=provenance), _second())
+    return with_forge(bench, of(bench, provenance=provenance), second())
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -227,7 +229,7 @@ def test_a_run_by_an_event_that_is_no_usual_one_counts_where_the_catalogue_names
     event: str, named: tuple[str, ...], says: tuple[VerdictClass, str]
 ) -> None:
     by_hand = good().with_run(trigger=Trigger(event=TriggerEvent.MANUAL, actor="someone"))
-    bench = with_forge(by_hand, record(event=TriggerEvent.MANUAL, event_name=event), _second())
+    bench = with_forge(by_hand, record(event=TriggerEvent.MANUAL, event_name=event), second())
     sources = {"forge": FORGE_SOURCE.model_copy(update={"events": named})}
     bench = replace(bench, catalogue=bench.catalogue.model_copy(update={"sources": sources}))
     assert bench.says(FORGE) == says
@@ -239,7 +241,7 @@ ELSEWHERE: dict[str, Any] = {"label": "docker", "id": "8", "runner": "runner-2"}
 def test_a_job_on_the_lane_does_not_speak_for_one_elsewhere_that_may_have_built() -> None:
     """A decoy with well-named steps on the lane, and the build on another machine."""
     decoy, built = job(INSTALLS, BUILDS, SMOKES), job(**ELSEWHERE)
-    unnamed = with_forge(good(), record(jobs=(decoy, built)), _second())
+    unnamed = with_forge(good(), record(jobs=(decoy, built)), second())
     assert unnamed.says(FORGE) == (TEMPORARILY, "job-unnamed")
     assert with_forge(unnamed.with_run(job="7"), record(jobs=(decoy, built))).says(FORGE) == (PASSED, "holds")
     assert with_forge(unnamed.with_run(job="8"), record(jobs=(decoy, built))).says(FORGE) == CONTRADICTS
@@ -255,7 +257,7 @@ def test_of_jobs_that_one_runner_took_one_by_one_the_receipts_time_tells_which()
     half = STARTED + (FINISHED - STARTED) / 2
     early = job(BUILDS, started_at=STARTED, finished_at=half, ending=Ending.FAILED)
     late = job(INSTALLS, BUILDS, SMOKES, id="9", started_at=half, finished_at=FINISHED)
-    bench = with_forge(good().with_run(runner="runner-1"), record(ending=Ending.FAILED, jobs=(early, late)), _second())
+    bench = with_forge(good().with_run(runner="runner-1"), record(ending=Ending.FAILED, jobs=(early, late)), second())
     assert bench.says(FORGE) == (PASSED, "holds")
     assert bench.says(BOOTSTRAP) == (PASSED, "holds")
     during = bench.with_run(runner="runner-1", finished_at=STARTED + (half - STARTED) / 2)
@@ -320,7 +322,7 @@ def test_the_commits_time_is_the_forges() -> None:
 
 
 def test_a_certificate_for_a_job_of_gitlab_is_for_one_of_this_pipeline() -> None:
-    bench = with_forge(good(), record(), _second())
+    bench = with_forge(good(), record(), second())
     for place, passes in ((REPOSITORY, True), ("https://gitlab.example/other/tools", False)):
         for number in ("7", "99"):
             origin = Origin(REPOSITORY, "a" * 40, invocation=f"{place}/-/jobs/{number}")
@@ -394,6 +396,27 @@ def test_only_what_the_catalogue_lets_run_before_it_runs_before_the_bootstrap() 
     assert after("Run ./build-it-all.sh") == (TEMPORARILY, "bootstrap-unproven")
 
 
+@pytest.mark.parametrize(
+    ("sources", "bootstrap", "validation"),
+    [
+        ({}, [], []),
+        ({"forge": SourceKind.GITHUB}, ["bootstrap", "workflows"], ["validations", "workflows"]),
+        ({"forge": SourceKind.GITLAB}, [], ["validations"]),
+    ],
+)
+def test_a_claim_that_is_not_trusted_names_the_lines_of_the_catalogue_by_which_it_would_be(
+    sources: dict[str, SourceKind], bootstrap: list[str], validation: list[str]
+) -> None:
+    bench = with_forge(untrusted(), record(jobs=(job(),), workflow=".github/workflows/other.yml"))
+    named = {name: FORGE_SOURCE.model_copy(update={"kind": kind}) for name, kind in sources.items()}
+    bench = replace(bench, catalogue=bench.catalogue.model_copy(update={"sources": named}))
+    for rule, steps in ((BOOTSTRAP, bootstrap), (GREEN, validation)):
+        found = bench.finding(rule)
+        assert found.reason.endswith("-claim-untrusted")
+        assert f"`builders.{bench.builder}.trusted_claims`" in found.remedy
+        assert re.findall(r"`sources\.forge\.steps\.([a-z]+)`", found.remedy) == steps
+
+
 def test_steps_prove_something_in_the_workflows_that_the_catalogue_names_alone() -> None:
     other = record(workflow=".github/workflows/evil.yml")
     silent = untrusted().with_run(validations=()).with_bundle(tests=())
@@ -439,13 +462,13 @@ def test_a_step_that_failed_counts_though_the_job_says_that_it_passed() -> None:
 
 def test_a_witness_that_its_forge_did_not_confirm_is_no_second_opinion() -> None:
     assert with_forge(good(), record()).says(REBUILD) == (WAITING, "second-builder-missing")
-    assert with_forge(good(), record(), _second()).says(REBUILD) == (PASSED, "holds")
+    assert with_forge(good(), record(), second()).says(REBUILD) == (PASSED, "holds")
 
 
 def test_a_witness_that_contradicts_its_forge_cannot_disagree_with_a_build() -> None:
     bench = good().with_bundle(witnesses=(witness_of(good(), b"other", builder="nixer-two"),))
     assert with_forge(bench, record()).says(REBUILD) == (PERMANENTLY, "builders-disagree")
-    lying = _second(revision=GitRevision("b" * 40))
+    lying = second(revision=GitRevision("b" * 40))
     assert with_forge(bench, record(), lying).says(REBUILD) == (WAITING, "second-builder-missing")
 
 
@@ -479,7 +502,7 @@ def test_a_receipt_moved_to_another_repository_is_no_run_of_its_forge() -> None:
     """The same run number in another repository of the same forge: the forge was not heard about it there."""
     elsewhere = "https://github.com/example/elsewhere"
     source = FORGE_SOURCE.model_copy(update={"repositories": (REPOSITORY, elsewhere)})
-    bench = with_forge(good(), record(), _second())
+    bench = with_forge(good(), record(), second())
     bench = replace(bench, catalogue=bench.catalogue.model_copy(update={"sources": {"forge": source}}))
     moved = bench.with_entry("keys", "nixer", repositories=(REPOSITORY, elsewhere)).with_source(repository=elsewhere)
     assert isinstance(moved.run.source, Source)

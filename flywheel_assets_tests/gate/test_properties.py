@@ -1,4 +1,8 @@
-"""What holds of the gate whatever the evidence: it fails closed, is pure, and nobody unsigned moves it."""
+"""What holds of the gate whatever the evidence: it fails closed, is pure, and nobody unsigned moves it.
+
+Monotone: with less of what supports a build, or with it spoilt, a rejection never becomes a pass. Forges and
+comparisons are in `test_heard_properties`, decisions and exceptions in `test_deciding_properties`.
+"""
 
 from collections.abc import Callable
 from dataclasses import replace

@@ -51,6 +51,17 @@ def test_a_source_that_is_not_older_than_the_published_one_keeps_the_order(age: 
     assert after(good(), COMMITTED - timedelta(seconds=age)).says(ORDER) == (PASSED, "holds")
 
 
+def test_an_older_source_than_a_withdrawn_one_needs_a_person_who_decides_to_go_back() -> None:
+    newer = after(good(), COMMITTED + timedelta(seconds=1))
+    head = newer.bundle.channel
+    assert head is not None
+    bench = newer.with_bundle(channel=head.model_copy(update={"withdrawn": True}))
+    assert bench.says(ORDER) == (APPROVAL, "older-than-channel")
+    finding = next(finding for finding in bench.verdict().findings if finding.rule == ORDER)
+    assert finding.message.endswith("was published, and withdrawn since")
+    assert finding.remedy.startswith("Decide whether to go back to it: `flywheel approve")
+
+
 def test_the_same_revision_again_keeps_the_order() -> None:
     assert after(good(), None, "a" * 40).says(ORDER) == (PASSED, "holds")
 

@@ -53,7 +53,7 @@ class Codes(ast.NodeVisitor):
 
     def visit_Call(self, node: ast.Call) -> None:
         name = getattr(node.func, "id", "")
-        if name in self.answers:
+        if name in self.answers or name == "_undeclared":
             self.reason(node.args[1])
         elif name == "_nothing":
             self.reason(node.args[0])

@@ -15,8 +15,9 @@ from flywheel_assets.domain.names import store_path_hash
 from flywheel_assets.orchestration.keys import Stage, asset_key, builds_name
 from flywheel_assets.orchestration.resources import Pipeline
 from flywheel_assets.orchestration.sensors import follow_publications, pick_up_builds, reconcile_daily
+from flywheel_assets.promotion.assembling import assemble
 from flywheel_assets.promotion.flywheel import Flywheel
-from flywheel_assets.promotion.ledger import VERDICT, assemble
+from flywheel_assets.promotion.ledger import VERDICT
 from flywheel_assets.promotion.report import Row, report
 from flywheel_assets.wiring import SAMPLE, SAMPLE_CATALOGUE, Settings, open_flywheel
 from flywheel_assets_tests.fakes import FakeWorkflow

@@ -1,6 +1,6 @@
 """Decisions under Dagster: the last approval publishes by itself, a hold is seen, what they bear on is judged again."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,10 +13,12 @@ from flywheel_assets.domain.verdicts import Finding, Phase, VerdictClass
 from flywheel_assets.orchestration.keys import Stage
 from flywheel_assets.orchestration.metadata import explained
 from flywheel_assets.promotion.deciding import signed_decision
-from flywheel_assets.promotion.intake import DECISIONS
+from flywheel_assets.promotion.flywheel import under
+from flywheel_assets.promotion.hearing import DECISIONS, HEARD
 from flywheel_assets.promotion.proposing import approval_of, case_of
 from flywheel_assets_tests.orchestration.bench import PUBLISHED, VALIDATED, Bench, bench, key
-from flywheel_assets_tests.promotion.people import approve, decided, key_of, with_people
+from flywheel_assets_tests.orchestration.test_drain import drained
+from flywheel_assets_tests.promotion.people import approve, decided, entered, key_of, person, with_people
 
 CLOCK, SOUNDING = key(14402201001), key(14402201301)
 BUILD = BuildKey.parse(CLOCK)
@@ -85,7 +87,7 @@ def test_a_tick_that_is_killed_after_it_took_the_last_approval_in_loses_nothing(
     deliver(clocks, approval_of(case_of(clocks.flywheel, "tide-clock", BUILD), "Tried.", None), "bo")
     killed = clocks.ask()
     assert killed.run_requests
-    assert len(clocks.flywheel.evidence.entries(DECISIONS)) == 2
+    assert len(entered(clocks.flywheel)) == 2
     clocks.flywheel = replace(clocks.flywheel, seen=set(), standing={}, opened={})
     clocks.settle()
     assert clocks.materialized(PUBLISHED, "tide-clock") == {CLOCK}
@@ -112,6 +114,17 @@ def test_a_hold_stops_it_is_shown_with_who_and_why_and_goes_by_itself(clocks: Be
     }
 
 
+def test_a_tick_puts_down_whom_the_catalogue_hears_by_now(clocks: Bench) -> None:
+    decided(clocks.flywheel, "dina", Act.HOLD)
+    known = clocks.flywheel.catalogue
+    joined = known.model_copy(update={"people": {**known.people, "dina": person("dina")}})
+    clocks.flywheel = replace(clocks.flywheel, catalogue=joined)
+    clocks.ask()
+    clocks.flywheel = replace(clocks.flywheel, catalogue=known, standing={})
+    clocks.settle()
+    assert "everything is held by dina" in str(metadata(clocks)["why"])
+
+
 def test_a_decision_about_another_output_has_no_build_judged_again(clocks: Bench) -> None:
     decided(clocks.flywheel, "alva", Act.HOLD, output="harbor-map-image")
     assert judged_by(clocks.settle()) == set()
@@ -126,7 +139,7 @@ def test_an_approval_from_a_stranger_is_taken_in_and_changes_nothing(clocks: Ben
     approval = approval_of(case_of(clocks.flywheel, "tide-clock", BUILD), "Mine.", None)
     deliver(clocks, approval, "stranger")
     assert judged_by(clocks.settle()) == set()
-    assert len(clocks.flywheel.evidence.entries(DECISIONS)) == 1
+    assert len(entered(clocks.flywheel)) == 1
     assert shown(clocks) == []
 
 
@@ -152,3 +165,19 @@ def test_what_passes_by_an_exception_alone_is_told_apart_from_what_holds() -> No
     assert explained([fails, holds, excepted]).startswith("**waiting**: why (c)")
     assert explained([fails, holds, excepted]).endswith("**excepted**: why (b)  \nsays.")
     assert explained([]) == "No rule."
+
+
+def heard(opened: Bench) -> list[str]:
+    return [each.subject for each in opened.flywheel.evidence.entries(DECISIONS) if each.kind == HEARD]
+
+
+@pytest.mark.parametrize("run", [Bench.tick, drained], ids=["a tick", "flywheel run"])
+def test_whom_the_catalogue_came_to_know_is_put_down(clocks: Bench, run: Callable[[Bench], object]) -> None:
+    decided(clocks.flywheel, "dina", Act.HOLD, output="sounding-line")
+    run(clocks)
+    assert heard(clocks) == []
+    catalogue = clocks.flywheel.catalogue
+    people = {**catalogue.people, "dina": person("dina")}
+    clocks.flywheel = under(clocks.flywheel, catalogue.model_copy(update={"people": people}))
+    run(clocks)
+    assert heard(clocks) == ["dina hold"]

@@ -11,15 +11,20 @@ import pytest
 from flywheel_assets.catalog.models import Output
 from flywheel_assets.definitions import build_definitions
 from flywheel_assets.domain.builds import BuildKey
+from flywheel_assets.domain.deadlines import left
 from flywheel_assets.domain.digests import GitRevision
 from flywheel_assets.domain.dispatches import DispatchState
 from flywheel_assets.domain.errors import AmbiguousError, RateLimitedError
 from flywheel_assets.domain.platform_runs import Ending
+from flywheel_assets.gate.case import person
+from flywheel_assets.orchestration.bounds import FORBEARANCE, INTAKE_SECONDS
+from flywheel_assets.orchestration.dispatched import dispatch_metadata
 from flywheel_assets.orchestration.drain import drain
-from flywheel_assets.orchestration.keys import PUBLISHES_TAG
+from flywheel_assets.orchestration.keys import PUBLISHES_TAG, asset_key
 from flywheel_assets.orchestration.resources import Pipeline
 from flywheel_assets.orchestration.sensors import follow_publications
-from flywheel_assets.promotion.dispatches import last_dispatches, note
+from flywheel_assets.promotion.dispatches import dispatches, last_dispatches, note
+from flywheel_assets.promotion.judging import judge
 from flywheel_assets.promotion.report import State
 from flywheel_assets_tests.orchestration.bench import PUBLISHED, Bench, bench, key
 
@@ -67,6 +72,19 @@ def test_a_run_asks_the_sensor_follows_and_a_run_puts_it_on_record_once(flake: B
     assert len(flake.workflow.asked) == 1
 
 
+def test_the_page_s_command_to_verify_a_flake_names_the_cache_that_carries_it_and_each_proof_once(flake: Bench) -> None:
+    flake.settle()
+    wanted = dg.AssetRecordsFilter(asset_key=asset_key(PUBLISHED, OUTPUT))
+    (record,) = flake.instance.fetch_materializations(wanted, limit=1).records
+    assert record.asset_materialization
+    metadata = record.asset_materialization.metadata
+    carrier = flake.settings.home / "surfaces" / "durable-nix"
+    assert f" --cache file://{carrier}`" in str(metadata["verify"].value)
+    proofs = metadata["proofs"].value
+    assert isinstance(proofs, list)
+    assert len(proofs) == len(set(map(str, proofs)))
+
+
 def test_the_sensor_asks_for_no_build_while_another_is_on_its_way(flake: Bench) -> None:
     assert len(requests(flake.ask())) == 1
     flake.materialize(OUTPUT, BUILD, PUBLISHED)
@@ -91,6 +109,30 @@ def test_no_tick_and_no_run_waits_for_the_workflow(flake: Bench) -> None:
     assert flake.instance.get_runs_count(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])) == 0
     assert shown(flake)[-1] == "running"
     assert flake.follow() == [], "a state is shown once"
+
+
+def test_a_tick_gives_all_that_it_asks_no_more_time_than_it_has(flake: Bench) -> None:
+    flake.workflow.looks = 10_000
+    flake.settle()
+    given: list[float] = []
+    flake.workflow.before = lambda _step: given.append(left(10_000))
+    flake.follow()
+    assert given
+    assert max(given) <= INTAKE_SECONDS + FORBEARANCE
+
+
+def test_the_page_of_what_is_public_though_it_may_not_be_says_who_takes_it_back(flake: Bench) -> None:
+    flake.workflow.looks = 1
+    flake.tick()
+    flake.follow()
+    keys = {name: key for name, key in flake.flywheel.catalogue.keys.items() if name != "tinyland-nix"}
+    untrusting = replace(flake.flywheel, catalogue=flake.flywheel.catalogue.model_copy(update={"keys": keys}))
+    judge(untrusting, OUTPUT, BuildKey.parse(BUILD))
+    told = dispatch_metadata(untrusting, dispatches(untrusting, OUTPUT, BuildKey.parse(BUILD)))
+    assert "it is public all the same: its workflow has released it" in str(told["waits_for"].value)
+    assert str(told["to_change_it"].value).startswith("Yank ")
+    owner = untrusting.catalogue.surfaces["flakehub"].owner
+    assert told["who_acts"].value == person(untrusting.catalogue, owner), "nobody else can yank there"
 
 
 def test_the_page_shows_every_state_its_run_and_who_acts(flake: Bench) -> None:
@@ -183,7 +225,7 @@ def test_the_day_s_round_is_gone_through_once_a_day(flake: Bench) -> None:
     flake.day = 1
     flake.follow()
     flake.follow()
-    assert looked == ["released"]
+    assert looked == ["released", "read_back"]
 
 
 def test_a_drain_goes_on_as_long_as_the_workflow_comes_further(tmp_path: Path) -> None:

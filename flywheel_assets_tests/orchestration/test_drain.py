@@ -7,8 +7,8 @@ import pytest
 
 from flywheel_assets.domain.builds import BuildKey
 from flywheel_assets.domain.errors import FlywheelError
-from flywheel_assets.orchestration import wanted as wants
 from flywheel_assets.orchestration.drain import Drained, drain
+from flywheel_assets.orchestration.requests import ATTEMPTS
 from flywheel_assets.promotion.publishing import promote
 from flywheel_assets_tests.orchestration.bench import ENTRY, PUBLISHED, VALIDATED, Bench, bench, deliver, key
 
@@ -63,7 +63,7 @@ def test_a_publication_that_failed_too_often_is_tried_once_in_each_further_run_a
 ) -> None:
     name = one.take_name("tide-clock", GOOD)
     first = drained(one)
-    assert len(first.failures) == wants.ATTEMPTS
+    assert len(first.failures) == ATTEMPTS
     (said,) = set(first.failures)
     assert said.startswith(f"tide-clock {GOOD} is not published: ")
     assert "\n" not in said

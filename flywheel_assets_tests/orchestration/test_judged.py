@@ -7,7 +7,7 @@ import pytest
 
 from flywheel_assets.orchestration.keys import JUDGES_TAG, REREAD_TAG, asset_key
 from flywheel_assets.orchestration.metadata import publication_metadata
-from flywheel_assets.promotion.ledger import assemble
+from flywheel_assets.promotion.assembling import assemble
 from flywheel_assets_tests.orchestration.bench import ENTRY, JUDGED, PUBLISHED, VALIDATED, Bench, bench, deliver, key
 from flywheel_assets_tests.promotion.installation import publication_of, published, sample_catalogue
 
@@ -93,6 +93,16 @@ def test_what_an_observed_publication_says_of_its_signers() -> None:
     for target, expected in ((signed, {"signed_by": "ours-keyless, ours-by-key"}), (output.publication, {})):
         shown = publication_metadata(observed, (), receipt, output.model_copy(update={"publication": target}))
         assert {name: shown[name].value for name in ("signed_by", "verify") if name in shown} == expected
+
+
+def test_a_flake_is_verified_with_the_cache_that_carries_it_and_each_proof_is_named_once() -> None:
+    one = publication_of("tide-clock")
+    output, proof = sample_catalogue().outputs["tide-clock"], one.proofs[0]
+    twice = one.model_copy(update={"proofs": (proof, proof), "way": "triggers"})
+    receipt = assemble(published().open(), one.output, one.build).receipts[0].receipt
+    shown = publication_metadata(twice, (), receipt, output, "file:///cache")
+    assert str(shown["verify"].value).endswith(" --cache file:///cache`")
+    assert shown["proofs"].value == [str(proof)]
 
 
 def test_a_publication_that_failed_says_why_with_its_type_and_no_chain_of_causes(tide_clocks: Bench) -> None:
@@ -213,9 +223,10 @@ def test_a_partition_that_anybody_added_fails_with_a_sentence_and_publishes_noth
 
 
 def test_a_reread_asked_for_over_a_range_reads_what_could_not_be_served_and_nothing_else(tide_clocks: Bench) -> None:
+    tide_clocks.nar_of("tide-clock", GOOD).write_bytes(b"")
     tide_clocks.materialize("tide-clock", (GOOD, LAST), *JUDGED)
     tags = {JUDGES_TAG: "tide-clock", REREAD_TAG: "true"}
     assert tide_clocks.materialize("tide-clock", (GOOD, LAST), *JUDGED, tags=tags).success
-    unproven = key(14402201004)  # rejected temporarily
-    assert len(tide_clocks.observed(VALIDATED, "tide-clock", unproven)) == 2
-    assert len(tide_clocks.observed(VALIDATED, "tide-clock", GOOD)) == 1
+    unproven = key(14402201004)  # rejected temporarily, and read whole
+    assert len(tide_clocks.observed(VALIDATED, "tide-clock", GOOD)) == 2
+    assert len(tide_clocks.observed(VALIDATED, "tide-clock", unproven)) == 1

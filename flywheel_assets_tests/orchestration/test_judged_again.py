@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 
+from flywheel_assets.catalog.models import GateException
+from flywheel_assets.domain.builds import BuildKey
 from flywheel_assets.domain.decisions import Act
-from flywheel_assets.orchestration.wanted import UNTIL
+from flywheel_assets.orchestration.turns import UNTIL
 from flywheel_assets.promotion.intake import output_log
 from flywheel_assets.promotion.ledger import VERDICT, last_verdict
-from flywheel_assets_tests.orchestration.bench import Bench, bench
+from flywheel_assets_tests.orchestration.bench import Bench, bench, deliver
 from flywheel_assets_tests.promotion.installation import CLOCK
 from flywheel_assets_tests.promotion.people import approve, decided, with_people
 
@@ -109,3 +111,48 @@ def test_a_changed_catalogue_wakes_the_outputs_whose_part_of_it_changed(opened: 
     assert woken.startswith("chart-plotter ")
     change_output(opened, "ci-toolchain", consumption="Not at all.")
     assert evaluated_since(opened, before) == {woken: 1}
+
+
+def test_a_second_opinion_wakes_the_builds_of_its_source_and_no_other(opened: Bench) -> None:
+    deliver(opened.settings.home, "14402201105-chart-plotter")
+    opened.settle()
+    before = judgements(opened)
+    deliver(
+        opened.settings.home, "14402201106-chart-plotter"
+    )  # another builder, who got something else from the same source
+    woken = evaluated_since(opened, before)
+    assert set(woken) == {f"chart-plotter {run}.1.x86_64-linux" for run in (14402201105, 14402201106)}
+
+
+def test_an_exception_that_ends_wakes_its_output_at_that_moment_and_no_other(opened: Bench) -> None:
+    catalogue, name = opened.flywheel.catalogue, "sounding-line"
+    excepted = GateException(
+        rule="validation_is_green",
+        reason="validation-missing",
+        validations=("fuzzing",),
+        output=name,
+        owner=catalogue.outputs[name].owner,
+        because="Its fuzzer is being moved.",
+        until=opened.flywheel.clock() + timedelta(days=2),
+    )
+    opened.flywheel = replace(
+        opened.flywheel, catalogue=catalogue.model_copy(update={"exceptions": {"fuzzing": excepted}})
+    )
+    change_output(opened, name, validations=("fuzzing",))
+    opened.settle()
+    before, opened.day = judgements(opened), 1
+    assert evaluated_since(opened, before) == {}
+    opened.day = 3
+    (woken,) = evaluated_since(opened, before)
+    assert woken.startswith(f"{name} ")
+    newest = last_verdict(opened.flywheel, name, BuildKey.parse(woken.removeprefix(f"{name} ")))
+    assert newest
+    assert newest.verdict.worst.reason == "validation-missing"
+
+
+def test_the_daily_reconciliation_judges_nothing_anew_where_nothing_changed(opened: Bench) -> None:
+    opened.reconcile()  # the first only starts the count
+    before, opened.day = judgements(opened), 1
+    while opened.cursors["reconcile_daily"] != opened.pipeline.flywheel.clock().date().isoformat():
+        opened.reconcile()
+    assert evaluated_since(opened, before) == {}

@@ -9,15 +9,25 @@ import dagster as dg
 import pytest
 
 from flywheel_assets.definitions import build_definitions
+from flywheel_assets.domain.builds import BuildKey
 from flywheel_assets.domain.errors import UnreadableError
 from flywheel_assets.orchestration.metadata import verdict_metadata
 from flywheel_assets.orchestration.rebuilds import REBUILDS_TAG, ask_for_rebuilds
 from flywheel_assets.orchestration.resources import Pipeline
+from flywheel_assets.promotion.explaining import excuse_of
 from flywheel_assets.promotion.judging import judge
 from flywheel_assets.promotion.ledger import builds_of
 from flywheel_assets_tests.gate.cases import REPOSITORY
 from flywheel_assets_tests.promotion.installation import Memory, in_memory
-from flywheel_assets_tests.promotion.rebuilds import FIRST, OUTPUT, FakeRebuilder, catalogue, rebuilding, receipt
+from flywheel_assets_tests.promotion.rebuilds import (
+    FIRST,
+    OUTPUT,
+    FakeRebuilder,
+    catalogue,
+    deliver,
+    rebuilding,
+    receipt,
+)
 
 SUBJECT = f"{OUTPUT} {FIRST}"
 
@@ -94,6 +104,23 @@ def test_what_fails_three_times_is_left_to_a_person(daily: Daily) -> None:
     assert daily.ask() == []
 
 
+def test_what_is_left_to_a_person_takes_no_other_builds_turn(daily: Daily) -> None:
+    known = daily.memory.flywheel.catalogue
+    assert known.rebuilder
+    one = known.model_copy(update={"rebuilder": known.rebuilder.model_copy(update={"a_day": 1})})
+    daily.memory = replace(daily.memory, flywheel=replace(daily.memory.flywheel, catalogue=one))
+    deliver(daily.memory, receipt(run="200", revision="b" * 40))
+    newest = BuildKey(run="200", attempt=1, system="x86_64-linux")
+    judge(daily.memory.flywheel, OUTPUT, newest)
+    daily.rebuilder.broken = UnreadableError("nix build ended with status 1.")
+    for build in [newest] * 3 + [FIRST] * 3:
+        (asked,) = daily.ask()
+        assert asked.tags[REBUILDS_TAG] == f"{OUTPUT} {build}"
+        daily.run(build=str(build), **asked.tags)
+        daily.tomorrow()
+    assert daily.ask() == []
+
+
 def test_what_is_being_built_is_not_asked_for(daily: Daily) -> None:
     daily.instance.create_run_for_job(
         build_definitions(daily.pipeline).resolve_job_def("rebuild"),
@@ -127,7 +154,7 @@ def test_the_page_of_a_build_shows_which_files_differ(daily: Daily) -> None:
     daily.rebuilder.content = b"otherwise"
     assert daily.run().success
     judgement = judge(daily.memory.flywheel, OUTPUT, FIRST)
-    shown = verdict_metadata(judgement, REPOSITORY)
+    shown = verdict_metadata(judgement, excuse_of(daily.memory.flywheel, OUTPUT, FIRST, {}), REPOSITORY)
     table = shown["differing_files"]
     assert isinstance(table, dg.TableMetadataValue)
     assert [record.data["file"] for record in table.records] == ["bin/a", "bin/b"]
@@ -137,5 +164,6 @@ def test_the_page_of_a_build_shows_which_files_differ(daily: Daily) -> None:
 def test_the_page_of_a_build_says_which_body_could_not_be_read(daily: Daily) -> None:
     daily.rebuilder.content, daily.rebuilder.unreadable = b"otherwise", UnreadableError("The cache is down")
     assert daily.run().success
-    shown = verdict_metadata(judge(daily.memory.flywheel, OUTPUT, FIRST), REPOSITORY)
+    flywheel = daily.memory.flywheel
+    shown = verdict_metadata(judge(flywheel, OUTPUT, FIRST), excuse_of(flywheel, OUTPUT, FIRST, {}), REPOSITORY)
     assert shown["differing_files"].value == "not known: The cache is down"

@@ -6,11 +6,12 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from flywheel_assets.orchestration import wanted as wants
+from flywheel_assets.orchestration import turns
 from flywheel_assets.orchestration.keys import RANGE_TAG
 from flywheel_assets.orchestration.sensors import pick_up_builds, reconcile_daily
 from flywheel_assets.orchestration.shown import Shown
-from flywheel_assets.orchestration.wanted import Place, wanted
+from flywheel_assets.orchestration.turns import Place
+from flywheel_assets.orchestration.wanted import wanted
 from flywheel_assets_tests.orchestration.bench import VALIDATED, Bench, bench, deliver, key
 from flywheel_assets_tests.orchestration.conftest import TIDE_CLOCKS
 
@@ -19,7 +20,7 @@ KEYS = [f"{number}.1.x" for number in range(7)]
 
 @pytest.fixture(autouse=True)
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wants, "CHECKED_A_TICK", 3)
+    monkeypatch.setattr(turns, "CHECKED_A_TICK", 3)
 
 
 def looked_at(number: int, until: datetime | None = None) -> list[Shown]:

@@ -8,13 +8,14 @@ from flywheel_assets.domain.builds import BuildKey
 from flywheel_assets.domain.dispatches import Dispatch, DispatchState
 from flywheel_assets.promotion.dispatches import DISPATCH, dispatches
 from flywheel_assets.promotion.flywheel import Flywheel
-from flywheel_assets.promotion.following import LOOKS, follow
+from flywheel_assets.promotion.following import follow
 from flywheel_assets.promotion.intake import take_in
 from flywheel_assets.promotion.judging import judge
 from flywheel_assets.promotion.ledger import PUBLICATION
 from flywheel_assets.promotion.publishing import promote
 from flywheel_assets.promotion.recording import Promoted
 from flywheel_assets.promotion.report import Row, report
+from flywheel_assets.promotion.shown_releases import LOOKS
 from flywheel_assets_tests.fakes import FakeSurface, FakeWorkflow
 from flywheel_assets_tests.promotion.installation import (
     CHARTS,

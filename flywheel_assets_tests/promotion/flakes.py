@@ -8,8 +8,8 @@ from flywheel_assets.domain.publications import FlakeRelease, Proof, Release
 from flywheel_assets.domain.statements import PROVENANCE_V1, VSA_V1
 from flywheel_assets.gate.evaluate import Approved, approve
 from flywheel_assets.ports import Signer
+from flywheel_assets.promotion.assembling import assemble
 from flywheel_assets.promotion.flywheel import Flywheel
-from flywheel_assets.promotion.ledger import assemble
 from flywheel_assets.promotion.summaries import PROMOTED, VALIDATED, levels_of, summary
 from flywheel_assets_tests.promotion.installation import CLOCK
 from flywheel_assets_tests.scripted import Answer, Scripted

@@ -1,5 +1,6 @@
 """People with keys, a catalogue that asks them, and what they decide."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from functools import cache
 from typing import Any
@@ -11,13 +12,18 @@ from flywheel_assets.adapters.signatures.keys import DsseSigner
 from flywheel_assets.catalog.models import Approvals, Catalogue, Person
 from flywheel_assets.domain.builds import BuildKey
 from flywheel_assets.domain.decisions import Act, Decision, Scope
+from flywheel_assets.ports import LogEntry
 from flywheel_assets.promotion.deciding import decide
 from flywheel_assets.promotion.flywheel import Flywheel
+from flywheel_assets.promotion.hearing import DECISIONS, HEARD
 from flywheel_assets.promotion.proposing import approval_of, case_of
+from flywheel_assets.promotion.unpublishing import Carried
 from flywheel_assets_tests.promotion.installation import sample_catalogue
 
 NAMES = ("alva", "bo", "cleo")
 ACTS = ("approve", "meet", "hold", "withdraw", "quarantine")
+NOTHING = Carried([], [])
+"""What is carried out where nothing is left to do, and nothing failed."""
 
 
 @cache
@@ -34,12 +40,14 @@ def person(name: str, **changes: Any) -> Person:
     return Person.model_validate({**said, "keys": [key_of(name).public_key], **changes})
 
 
-def with_people(output: str = "tide-clock", needed: int = 2, catalogue: Catalogue | None = None) -> Catalogue:
-    """A catalogue in which all three people may decide everything, and ``needed`` of them must approve an output."""
+def with_people(
+    output: str = "tide-clock", needed: int = 2, catalogue: Catalogue | None = None, by: Sequence[str] = NAMES
+) -> Catalogue:
+    """A catalogue in which all three people may decide everything, and ``needed`` of ``by`` must approve an output."""
     catalogue = catalogue or sample_catalogue()
     entry = catalogue.outputs[output]
     assert entry.publication
-    approvals = Approvals(needed=needed, by=NAMES) if needed else None
+    approvals = Approvals(needed=needed, by=tuple(by)) if needed else None
     target = entry.publication.model_copy(update={"approvals": approvals})
     return catalogue.model_copy(
         update={
@@ -47,6 +55,11 @@ def with_people(output: str = "tide-clock", needed: int = 2, catalogue: Catalogu
             "outputs": {**catalogue.outputs, output: entry.model_copy(update={"publication": target})},
         }
     )
+
+
+def entered(flywheel: Flywheel) -> list[LogEntry]:
+    """The entries of decisions, without those that say who was heard."""
+    return [entry for entry in flywheel.evidence.entries(DECISIONS) if entry.kind != HEARD]
 
 
 def approve(flywheel: Flywheel, name: str, output: str, build: BuildKey, *accepts: str, days: int = 7) -> Decision:

@@ -11,11 +11,11 @@ from flywheel_assets.domain.errors import AmbiguousError, PromotionRefusedError,
 from flywheel_assets.domain.platform_runs import Ending
 from flywheel_assets.promotion.dispatches import dispatches
 from flywheel_assets.promotion.failures import last_failure
-from flywheel_assets.promotion.following import LOOKS
 from flywheel_assets.promotion.judging import judge
 from flywheel_assets.promotion.publishing import plan_promotion, promote
 from flywheel_assets.promotion.recording import Promoted
 from flywheel_assets.promotion.report import report
+from flywheel_assets.promotion.shown_releases import LOOKS
 from flywheel_assets_tests.promotion.dispatched import CHARTS_OUTPUT, Flake, a_flake, with_target, with_twin
 from flywheel_assets_tests.promotion.installation import CHARTS
 

@@ -15,9 +15,9 @@ from flywheel_assets.domain.image_signatures import WORKFLOW_BUILD
 from flywheel_assets.domain.limits import Limits
 from flywheel_assets.domain.platform_runs import PlatformRun, WorkflowProvenance, attempt_url
 from flywheel_assets.domain.verdicts import Finding, VerdictClass
+from flywheel_assets.promotion.assembling import assemble
 from flywheel_assets.promotion.intake import dead_letters
 from flywheel_assets.promotion.judging import Judgement, judge
-from flywheel_assets.promotion.ledger import assemble
 from flywheel_assets_tests.adapters.signatures.make_vectors import TAMPERED, workflow_provenance
 from flywheel_assets_tests.adapters.signatures.miniature import ISSUER, SUBJECT, bundle, but, trusted_root
 from flywheel_assets_tests.forge import ForgeRun

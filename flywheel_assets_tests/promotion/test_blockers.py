@@ -13,6 +13,7 @@ from flywheel_assets_tests.gate.cases import NOW, Bench, good
 from flywheel_assets_tests.gate.decided import after, approval, asking, decided, excepting
 from flywheel_assets_tests.gate.every_reason import builds
 from flywheel_assets_tests.gate.reasons import REASONS
+from flywheel_assets_tests.gate.test_authority import DECIDED, DOCUMENTED, competing
 
 DAY = timedelta(days=1)
 EVERY = [
@@ -158,6 +159,16 @@ def test_each_unmet_gate_of_a_change_of_authority_is_a_step_of_whoever_can_meet_
     assert found[0].who == ("Alice (alice@example.org)", "Bob (bob@example.org)")
 
 
+def test_what_is_to_be_the_authority_and_has_no_surface_is_not_meant_to_stay_so() -> None:
+    bench = competing(DECIDED, DOCUMENTED).with_output(publication=None)
+    assert ends(bench) == {"authority-gates-unmet": Ends.BY_AN_ACT, "no-durable-surface": Ends.BY_AN_ACT}
+    assert [each.what for each in steps(bench)] == [
+        "name a surface under `publication`, or declare no change of release authority to it (in the catalogue)",
+        "sign it: `flywheel meet tool 'The maintainers agree.'`",
+    ]
+    assert ends(good("bazel"))["no-durable-surface"] is Ends.AS_MEANT
+
+
 def test_of_a_builder_that_nobody_knows_only_adding_it_is_a_step() -> None:
     (only,) = steps(with_builds()["builder_is_known: an unknown label"])
     assert only.what.startswith("add ")
@@ -165,7 +176,7 @@ def test_of_a_builder_that_nobody_knows_only_adding_it_is_a_step() -> None:
 
 def test_nothing_is_asked_of_a_build_that_only_another_one_mends() -> None:
     bench = asking(with_builds()["source_can_be_reidentified: unlocked"])
-    assert [blocker.reason for blocker in blockers(bench)] == ["inputs-not-locked", "approval-missing"]
+    assert [blocker.reason for blocker in blockers(bench)] == ["inputs-not-locked"], "no approval would help"
     assert [each.what for each in steps(bench)] == [
         "build again, with `--lock flake.lock`; a flake without inputs has none: `--lock flake.nix` says all"
     ]

@@ -11,10 +11,11 @@ from flywheel_assets.catalog.models import Catalogue
 from flywheel_assets.domain.digests import EvidenceDigest
 from flywheel_assets.domain.envelopes import BUNDLE_V03
 from flywheel_assets.domain.publications import Form
+from flywheel_assets.promotion.assembling import assemble
 from flywheel_assets.promotion.flywheel import Flywheel
 from flywheel_assets.promotion.intake import UNROUTED, take_in
 from flywheel_assets.promotion.judging import judge
-from flywheel_assets.promotion.ledger import assemble, builds_of
+from flywheel_assets.promotion.ledger import builds_of
 from flywheel_assets_tests.adapters.signatures.make_vectors import BUNDLES, TAMPERED
 from flywheel_assets_tests.adapters.signatures.miniature import (
     FOREIGN,
@@ -134,7 +135,10 @@ def test_a_tampered_bundle_is_an_invalid_signature(harm: str) -> None:
     ("made", "reason"),
     [
         (BUNDLES["good-message"], "messageSignature: holds a signature, and no statement. Sign the statement itself"),
-        (BUNDLES["good-workflow-provenance"], "buildDefinition.externalParameters.output: Field required"),
+        (
+            BUNDLES["good-workflow-provenance"],
+            "buildType: 'https://actions.github.io/buildtypes/workflow/v1' is not known",
+        ),
         (BUNDLES["good"], "predicateType: 'https://cosign.sigstore.dev/attestation/vuln/v1' is neither SLSA"),
         (wrapped(mediaType="application/json"), "mediaType: is no version of a Sigstore bundle that is known"),
     ],

@@ -6,7 +6,9 @@ from flywheel_assets.catalog.models import Catalogue
 from flywheel_assets.domain.evidence import EvidenceBundle
 from flywheel_assets.domain.verdicts import Finding, VerdictClass
 from flywheel_assets.gate.evaluate import evaluate
-from flywheel_assets.promotion.ledger import assemble, builds_of
+from flywheel_assets.promotion.assembling import assemble
+from flywheel_assets.promotion.flywheel import under
+from flywheel_assets.promotion.ledger import builds_of
 from flywheel_assets.wiring import SAMPLE, SAMPLE_CATALOGUE, Settings, read_catalogue
 from flywheel_assets_tests.promotion.installation import Installation, published
 
@@ -20,9 +22,9 @@ def catalogue() -> Catalogue:
 
 
 @pytest.fixture(scope="module")
-def bundle() -> EvidenceBundle:
+def bundle(catalogue: Catalogue) -> EvidenceBundle:
     installation: Installation = published()
-    flywheel = installation.open()
+    flywheel = under(installation.open(), catalogue)
     (build,) = builds_of(flywheel, OUTPUT)
     return assemble(flywheel, OUTPUT, build)
 
@@ -49,8 +51,8 @@ def test_the_samples_derivation_meets_what_its_validations_show_and_nothing_that
     assert (found.verdict, found.reason) == (VerdictClass.WAITING, "authority-gates-unmet")
     assert "2 of its 4 gates are not met" in found.message
     assert "Its source scope is bounded" in found.message
-    assert "It is documented how the output is consumed (nothing shows that it is met)" in found.message
-    assert found.remedy == "Name its evidence under `met_by`"
+    assert "It is documented how the output is consumed (none of vera, nils has signed that it is met)" in found.message
+    assert found.remedy.endswith("`flywheel meet runner-dashboard 'It is documented how the output is consumed.'`")
 
 
 def test_with_every_gate_shown_the_change_holds_and_without_its_validations_it_does_not(
@@ -58,10 +60,15 @@ def test_with_every_gate_shown_the_change_holds_and_without_its_validations_it_d
 ) -> None:
     product = catalogue.products[OUTPUT]
     assert product.change is not None
-    gates = tuple(g if g.validations else g.model_copy(update={"met_by": "a note"}) for g in product.change.gates)
+    by_note = {"met_by": "a note", "decided_by": ()}
+    gates = tuple(g if g.validations else g.model_copy(update=by_note) for g in product.change.gates)
     change = product.change.model_copy(update={"gates": gates})
     shown = catalogue.model_copy(update={"products": {OUTPUT: product.model_copy(update={"change": change})}})
     assert authority(bundle, shown).verdict is VerdictClass.PASSED
+    assert authority(bundle.model_copy(update={"canonical": None}), shown).reason == "canonical-unpublished"
+    undeclared = product.model_copy(update={"change": change, "canonical": None})
+    alone = shown.model_copy(update={"products": {OUTPUT: undeclared}})
+    assert authority(bundle, alone).reason == "canonical-undeclared"
     run = bundle.receipts[0].receipt.run.model_copy(update={"validations": ()})
     receipt = bundle.receipts[0].receipt.model_copy(update={"run": run})
     untested = bundle.model_copy(

@@ -12,11 +12,12 @@ from flywheel_assets.domain.digests import EvidenceDigest, Sha256
 from flywheel_assets.domain.errors import EvidenceRolledBackError
 from flywheel_assets.domain.verdicts import VerdictClass
 from flywheel_assets.gate.evaluate import evaluate
+from flywheel_assets.promotion.assembling import assemble, basis_of
 from flywheel_assets.promotion.deciding import decide, signed_decision, standing
 from flywheel_assets.promotion.flywheel import Flywheel
-from flywheel_assets.promotion.intake import DECISIONS, dead_letters, take_in
+from flywheel_assets.promotion.hearing import DECISIONS
+from flywheel_assets.promotion.intake import dead_letters, take_in
 from flywheel_assets.promotion.judging import judge
-from flywheel_assets.promotion.ledger import assemble, basis_of
 from flywheel_assets.promotion.letters import letters, retry
 from flywheel_assets_tests.promotion.installation import (
     CLOCK,
@@ -27,7 +28,7 @@ from flywheel_assets_tests.promotion.installation import (
     in_memory,
     sample_catalogue,
 )
-from flywheel_assets_tests.promotion.people import NAMES, approve, decided, key_of, person, with_people
+from flywheel_assets_tests.promotion.people import NAMES, approve, decided, entered, key_of, person, with_people
 
 DOCUMENTS = ("14402201001", "14402201006", "14402201201", "14402201701")
 HELD = Scope(output="tide-clock")
@@ -60,12 +61,12 @@ def test_a_decision_comes_by_the_inbox_or_directly_and_is_in_evidence_once(memor
     taken = take_in(memory.flywheel)
     assert (taken.decisions, taken.total) == (1, 1)
     assert take_in(memory.but()).total == 0
-    (entry,) = memory.evidence.entries(DECISIONS)
+    (entry,) = entered(memory.flywheel)
     assert (entry.kind, entry.subject) == ("hold", "tide-clock")
     assert memory.evidence.get(entry.evidence) == document
     assert reasons(memory.flywheel)["not_held"] == "held"
     decide(memory.flywheel, a_hold(memory.flywheel), key_of("alva"))  # Ed25519 signs the same bytes again
-    assert len(memory.evidence.entries(DECISIONS)) == 1
+    assert entered(memory.flywheel) == [entry]
 
 
 @pytest.mark.parametrize("form", ["bare", "no signatures"])
@@ -108,7 +109,7 @@ def test_a_letter_that_is_a_decision_after_all_says_so(memory: Memory) -> None:
 def test_strangers_change_neither_verdict_nor_basis(memory: Memory) -> None:
     approve(memory.flywheel, "alva", "tide-clock", CLOCK)
     before = assemble(memory.flywheel, "tide-clock", CLOCK)
-    (own,) = (memory.evidence.get(entry.evidence) for entry in memory.evidence.entries(DECISIONS))
+    (own,) = (memory.evidence.get(entry.evidence) for entry in entered(memory.flywheel))
     strange = signed_decision(a_hold(memory.flywheel), key_of("stranger"))
     payload, kind = b64decode(json.loads(own)["payload"]), json.loads(own)["payloadType"]
     beside = json.loads(own)
@@ -209,7 +210,7 @@ def test_a_revocation_comes_with_what_it_takes_back(memory: Memory) -> None:
 
 def test_a_decision_that_is_gone_stops_everything_until_it_is_restored(memory: Memory) -> None:
     hold = decided(memory.flywheel, "alva", Act.HOLD, output="harbor-map-image")
-    (entry,) = memory.evidence.entries(DECISIONS)
+    (entry,) = entered(memory.flywheel)
     document = memory.evidence.blobs.pop(entry.evidence)
     flywheel = memory.but()
     assert assemble(flywheel, "tide-clock", CLOCK).damaged == (

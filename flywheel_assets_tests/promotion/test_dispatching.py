@@ -28,6 +28,7 @@ from flywheel_assets.promotion.ledger import publications
 from flywheel_assets.promotion.publishing import plan_promotion
 from flywheel_assets.promotion.recording import Promoted
 from flywheel_assets.promotion.report import State
+from flywheel_assets.promotion.shown_releases import LOOKS
 from flywheel_assets.promotion.summaries import ReadSummary
 from flywheel_assets_tests.fakes import nothing
 from flywheel_assets_tests.promotion.dispatched import CHARTS_OUTPUT, Flake, NeverEndsError, a_flake, with_target
@@ -209,6 +210,30 @@ def test_a_release_that_never_shows_fails_after_an_hour() -> None:
     assert flake.follow() is DispatchState.AWAITS_RELEASE
     assert flake.an_hour_in_vain() is DispatchState.FAILED
     assert flake.row().reason == "workflow-failed"
+
+
+def test_a_release_without_output_paths_is_published_by_its_revision_once_they_were_looked_for_an_hour() -> None:
+    flake = a_flake(bare=True)
+    flake.promote()
+    flake.follow()
+    assert flake.follow() is DispatchState.AWAITS_RELEASE
+    assert flake.last().detail.startswith("no store path is told.")
+    for _ in range(LOOKS - 1):
+        flake.memory.clock.move(minutes=10)
+        state = flake.follow()
+    assert (state, flake.records()) == (DispatchState.AWAITS_RELEASE, 0)
+    flake.memory.clock.move(minutes=10)
+    assert flake.follow() is DispatchState.RELEASED
+    assert flake.last().detail == "no store path is told."
+    assert isinstance(flake.promote(), Promoted)
+    assert flake.last().detail == "no store path is told.", "it stays with the release"
+
+
+def test_a_bare_release_of_another_revision_is_never_published() -> None:
+    flake = a_flake(bare=True, revision=WRONG)
+    flake.promote()
+    flake.follow()
+    assert flake.follow() is DispatchState.WRONG_RELEASE
 
 
 @pytest.mark.parametrize("wrong", [{"revision": WRONG}, {"store_path": "/nix/store/" + "0" * 32 + "-other"}])

@@ -1,13 +1,19 @@
 """What builders disagreed about once is rejected for good, whoever builds it again and whatever is lost meanwhile."""
 
+from dataclasses import replace
+
 import pytest
 
+from flywheel_assets.catalog.models import Catalogue
 from flywheel_assets.domain.builds import BuildKey
+from flywheel_assets.domain.decisions import Act
 from flywheel_assets.domain.errors import EvidenceError
+from flywheel_assets.promotion.assembling import assemble
 from flywheel_assets.promotion.disputes import DISAGREEMENT, DISAGREEMENTS
 from flywheel_assets.promotion.judging import judge
-from flywheel_assets.promotion.ledger import VERDICT, assemble
+from flywheel_assets.promotion.ledger import VERDICT
 from flywheel_assets_tests.promotion.installation import Memory
+from flywheel_assets_tests.promotion.people import decided, person
 from flywheel_assets_tests.promotion.rebuilds import FIRST, OUTPUT, catalogue, deliver, rebuilding, receipt
 
 
@@ -31,6 +37,35 @@ def test_either_content_is_rejected_under_a_later_revision(memory: Memory) -> No
     assert reason(memory, "300") == ("rejected permanently", "digest-disputed")
     assert reason(memory, "400") == ("rejected permanently", "digest-disputed")
     assert reason(memory, "500") == ("waiting", "second-builder-missing")
+
+
+NEXT = "next-name"
+
+
+def renamed(known: Catalogue) -> Catalogue:
+    """The catalogue of later, in which the second builder's key has another name."""
+    keys = {name if name != "nixer-two" else NEXT: key for name, key in known.keys.items()}
+    return known.model_copy(update={"keys": keys})
+
+
+@pytest.mark.parametrize("later", ["the same catalogue", "the key is renamed", "the key left"])
+def test_the_honest_side_passes_again_while_the_other_one_is_in_quarantine(memory: Memory, later: str) -> None:
+    known = memory.flywheel.catalogue.model_copy(update={"people": {"bo": person("bo")}})
+    without = {name: key for name, key in known.keys.items() if name != "nixer-two"}
+    flywheel = {
+        "the same catalogue": known,
+        "the key is renamed": renamed(known),
+        "the key left": known.model_copy(update={"keys": without}),
+    }
+    deliver(memory, receipt(b"one", run="300", revision="b" * 40), receipt(b"other", run="400", revision="c" * 40))
+    now = replace(memory, flywheel=memory.but(catalogue=flywheel[later]))
+    assert reason(now, "300") == ("rejected permanently", "digest-disputed")
+    fingerprint = known.keys["nixer-two"].fingerprint
+    said = decided(now.flywheel, "bo", Act.QUARANTINE, key="nixer-two", fingerprint=fingerprint)
+    assert reason(now, "300") == reason(now, "100") == ("waiting", "second-builder-missing")
+    assert reason(now, "400") == ("rejected permanently", "digest-disputed")
+    decided(now.flywheel, "bo", Act.REVOKE, decision=said.id)
+    assert reason(now, "300") == ("rejected permanently", "digest-disputed")
 
 
 def test_a_disagreement_is_recorded_once_and_judged_once(memory: Memory) -> None:

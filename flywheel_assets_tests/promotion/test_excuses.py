@@ -1,5 +1,6 @@
 """Why not, as a chain: whose turn it is in the first line, for every build of the sample and for chains made up."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -8,7 +9,6 @@ from flywheel_assets.catalog.models import GateException
 from flywheel_assets.domain.builds import BuildKey
 from flywheel_assets.domain.decisions import Act
 from flywheel_assets.domain.errors import UnreadableError
-from flywheel_assets.domain.publications import Publication
 from flywheel_assets.domain.verdicts import VerdictClass
 from flywheel_assets.promotion import explaining
 from flywheel_assets.promotion.blockers import Blocker, Ends
@@ -23,6 +23,7 @@ from flywheel_assets.promotion.publishing import promote
 from flywheel_assets.promotion.report import Row, State
 from flywheel_assets.promotion.report import row as of_report
 from flywheel_assets.promotion.steps import Step
+from flywheel_assets.promotion.went_out import Out
 from flywheel_assets_tests.promotion.installation import (
     CLOCK,
     CLOCK_IMAGE,
@@ -113,7 +114,9 @@ def test_a_person_is_told_what_they_must_do_and_who_else(memory: Memory) -> None
 def test_what_is_approved_and_not_out_yet_goes_on_by_itself_and_says_until_when(memory: Memory) -> None:
     for name in ("alva", "bo"):
         approval = approve(memory.flywheel, name, "tide-clock", CLOCK)
-    assert headline(explained(memory.flywheel, "tide-clock", CLOCK)).endswith("the next run judges it again.")
+    assert headline(explained(memory.flywheel, "tide-clock", CLOCK)).endswith(
+        "the next run judges it again, and publishes it."
+    )
     judge(memory.flywheel, "tide-clock", CLOCK)
     excuse = explained(memory.flywheel, "tide-clock", CLOCK)
     assert excuse.call is Call.ITSELF
@@ -140,9 +143,13 @@ def test_going_back_names_who_would_have_to_want_it(memory: Memory) -> None:
     for name in ("alva", "bo"):
         approve(memory.flywheel, name, "tide-clock", CLOCK)
     promote(memory.flywheel, "tide-clock", CLOCK)
-    first = headline(explained(memory.flywheel, "tide-clock", OLDER))
+    excuse = explained(memory.flywheel, "tide-clock", OLDER)
+    first = headline(excuse)
     assert first.startswith("No action needed: ")
     assert f"flywheel approve tide-clock {OLDER} --accept older-than-channel" in first
+    assert "If going back is wanted, you need to run `flywheel approve " in headline(excuse, "alva@example.org")
+    (older,) = [blocker for blocker in excuse.blockers if blocker.reason == "older-than-channel"]
+    assert older.actor == excuse.steps[0].people
 
 
 def test_it_says_since_when_it_is_so_and_not_since_it_was_judged_last(memory: Memory) -> None:
@@ -179,6 +186,8 @@ def test_what_passes_by_an_exception_is_told_with_it() -> None:
     excuse = explained(memory.flywheel, "tide-clock", CLOCK)
     assert [finding.exception for finding in excuse.excepted] == ["for-a-day"]
     assert excuse.passes_until == until
+    named = f"for-a-day until {until:%Y-%m-%d %H:%M} UTC"
+    assert (excuse.row.exception, excuse.row.message) == (named, f"every rule holds, by the exception {named}")
     page = pages_of(memory.flywheel)["outputs/tide-clock.html"]
     assert "What passes by exception" in page
     assert "It is written down tomorrow" in page
@@ -244,7 +253,7 @@ def test_a_workflow_under_way_is_a_part_of_the_chain(
     take_in(memory.flywheel)
     judge_all(memory.flywheel)
 
-    def dispatched(flywheel: Flywheel, name: str, build: BuildKey, out: Publication | None) -> Row:
+    def dispatched(flywheel: Flywheel, name: str, build: BuildKey, out: Out | None, _now: object) -> Row:
         changes = {"reason": reason, "message": "it is on its way", "remedy": remedy, "actor": actor}
         found = of_report(flywheel, name, build, out)
         return found.model_copy(update=changes) if build == CLOCK else found
@@ -324,3 +333,12 @@ def test_a_long_chain_is_cut_and_says_where_it_goes_on(memory: Memory, monkeypat
         found, depth = found.waits_for[0].excuse, depth + 1
     assert depth == explaining.DEEPEST - 1
     assert found.waits_for[0].says.startswith("see `flywheel why-not tide-clock ")
+
+
+def test_what_is_meant_to_be_so_hides_nothing_that_somebody_would_have_to_do_besides() -> None:
+    stuck = an_excuse("1", Step(who=("Ann (ann@example.org)",), what="mend it"))
+    (blocker,) = stuck.blockers
+    meant = blocker.model_copy(update={"message": "no surface is named", "ends": Ends.AS_MEANT})
+    excuse = replace(stuck, blockers=(meant, blocker))
+    assert headline(excuse) == "No action needed: no surface is named; besides, it waits."
+    assert headline(replace(excuse, blockers=(meant,))) == "No action needed: no surface is named."

@@ -11,9 +11,9 @@ import pytest
 
 from flywheel_assets.domain.builds import BuildKey
 from flywheel_assets.domain.errors import FlywheelError
+from flywheel_assets.promotion.assembling import assemble
 from flywheel_assets.promotion.flywheel import Flywheel
 from flywheel_assets.promotion.judging import judge
-from flywheel_assets.promotion.ledger import assemble
 from flywheel_assets.promotion.publishing import promote
 from flywheel_assets_tests.promotion.installation import REFUSED, Installation, published
 

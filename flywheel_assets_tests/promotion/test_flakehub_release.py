@@ -19,7 +19,7 @@ from flywheel_assets.domain.errors import (
     UsageError,
 )
 from flywheel_assets.domain.names import store_path_hash
-from flywheel_assets.promotion.ledger import assemble
+from flywheel_assets.promotion.assembling import assemble
 from flywheel_assets.promotion.verification import Verified, verify_reference
 from flywheel_assets.wiring import published_reader
 from flywheel_assets_tests.promotion.flakes import ATTRIBUTE, FLAKE, attach, released
@@ -254,7 +254,7 @@ def test_the_command_asks_for_the_cache_and_prints_what_it_found(flakehub: Flake
 
     refused = run()
     assert refused.returncode == 2
-    assert "--cache https://cache.example" in refused.stderr
+    assert "--cache https://cache.example which" in refused.stderr, "it can be copied"
     done = run("--cache", flakehub.cache, "--flakehub", flakehub.scripted.url)
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)

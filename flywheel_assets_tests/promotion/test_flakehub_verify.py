@@ -13,7 +13,7 @@ import pytest
 from flywheel_assets.domain.digests import GitRevision
 from flywheel_assets.domain.publications import FlakeRelease
 from flywheel_assets.ports import Signer
-from flywheel_assets.promotion.ledger import assemble
+from flywheel_assets.promotion.assembling import assemble
 from flywheel_assets.promotion.summaries import VALIDATED
 from flywheel_assets_tests.peers import PeerPath
 from flywheel_assets_tests.promotion.flakes import ATTRIBUTE, FLAKE, released, summary_for

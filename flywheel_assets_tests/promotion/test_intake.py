@@ -8,9 +8,10 @@ import pytest
 from flywheel_assets.domain.digests import EvidenceDigest
 from flywheel_assets.domain.errors import UnreadableError
 from flywheel_assets.domain.limits import Limits
+from flywheel_assets.promotion.assembling import assemble
 from flywheel_assets.promotion.intake import UNROUTED, take_in, waiting_for_catalogue
 from flywheel_assets.promotion.judging import judge
-from flywheel_assets.promotion.ledger import assemble, builds_of
+from flywheel_assets.promotion.ledger import builds_of
 from flywheel_assets.promotion.report import report
 from flywheel_assets_tests.promotion.installation import (
     CLOCK,

@@ -13,10 +13,11 @@ from pathlib import Path
 import pytest
 
 from flywheel_assets.domain.dispatches import DispatchState
-from flywheel_assets.promotion.following import BETWEEN, LOOKS, follow
+from flywheel_assets.promotion.following import follow
 from flywheel_assets.promotion.ledger import publications
 from flywheel_assets.promotion.publishing import promote
 from flywheel_assets.promotion.recording import Promoted
+from flywheel_assets.promotion.shown_releases import BETWEEN, LOOKS
 from flywheel_assets.sample.flakehub_stand_in import StandIn
 from flywheel_assets.wiring.installation import stand_in_url
 from flywheel_assets_tests.promotion.installation import CHARTS, Installation, judged

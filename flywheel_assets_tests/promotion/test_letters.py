@@ -11,6 +11,7 @@ from flywheel_assets.promotion.intake import UNROUTED, take_in
 from flywheel_assets.promotion.ledger import builds_of
 from flywheel_assets.promotion.letters import Letter, LetterState, dismiss, find_letter, letters, retry
 from flywheel_assets.promotion.report import report
+from flywheel_assets_tests.adapters.signatures.make_vectors import workflow_provenance
 from flywheel_assets_tests.fakes import NOW
 from flywheel_assets_tests.promotion.installation import CLOCK, Memory, in_memory, sample_catalogue, without_output
 
@@ -41,6 +42,15 @@ def test_a_letter_says_what_came_which_field_is_wrong_why_and_since_when(memory:
     assert letter.problem.startswith("cannot be parsed")
     assert (letter.since, letter.kept, letter.state) == (NOW, True, LetterState.OPEN)
     assert memory.evidence.get(letter.evidence) == memory.inbox.documents["cut.json"]
+
+
+def test_provenance_that_is_no_receipt_of_ours_is_told_as_that(memory: Memory) -> None:
+    memory.inbox.documents = {"stock.json": workflow_provenance("a" * 64)}
+    take_in(memory.flywheel)
+    (letter,) = letters(memory.flywheel)
+    assert letter.field == "buildType"
+    assert "workflow/v1' is not known." in letter.problem
+    assert "What others attest of a run is read from its forge alone" in letter.problem
 
 
 def test_what_is_still_broken_stays_open_and_says_so(memory: Memory) -> None:
@@ -95,6 +105,51 @@ def test_what_was_too_large_is_read_from_the_inbox_once_it_was_mended(memory: Me
     assert retry(memory.flywheel, 1).says == f"it was read, and is judged next unless it is already: tide-clock {CLOCK}"
     assert on_report(memory) == []
     assert take_in(memory.but()).total == 0
+
+
+def test_a_letter_settles_itself_when_what_can_be_read_comes_under_its_name(memory: Memory) -> None:
+    good = memory.inbox.documents.pop(RECEIPT)
+    memory.inbox.documents["vast.json"] = b"x" * 5_000_000
+    take_in(memory.flywheel)
+    assert [letter.name for letter in open_letters(memory)] == ["cut.json", "vast.json"]
+    memory.inbox.documents["cut.json"] = b"{"
+    take_in(memory.flywheel)
+    assert len(open_letters(memory)) == 3, "what cannot be read either is no answer"
+    memory.inbox.documents["cut.json"] = good
+    assert len(take_in(memory.flywheel).builds) == 1
+    assert [letter.name for letter in open_letters(memory)] == ["vast.json"]
+    assert on_report(memory) == ["vast.json"]
+    assert all(memory.evidence.get(letter.evidence) for letter in letters(memory.flywheel))
+    chains = {log: list(chain) for log, chain in memory.evidence.chains.items()}
+    for _ in range(2):
+        take_in(memory.but())
+    assert memory.evidence.chains == chains
+
+
+def test_a_crash_between_taking_what_can_be_read_and_settling_the_letter_is_made_up_for(memory: Memory) -> None:
+    good = memory.inbox.documents.pop(RECEIPT)
+    take_in(memory.flywheel)
+    memory.inbox.documents["cut.json"] = good
+
+    def die(step: str) -> None:
+        if step == "append settled":
+            raise KeyboardInterrupt
+
+    memory.evidence.before = die
+    with pytest.raises(KeyboardInterrupt):
+        take_in(memory.flywheel)
+    memory.evidence.before = lambda step: None
+    take_in(memory.but())
+    assert open_letters(memory) == []
+
+
+def test_a_letter_that_was_dismissed_stays_so_when_its_name_is_used_again(memory: Memory) -> None:
+    good = memory.inbox.documents.pop(RECEIPT)
+    take_in(memory.flywheel)
+    dismiss(memory.flywheel, 1, "A test.", "ines")
+    memory.inbox.documents["cut.json"] = good
+    take_in(memory.flywheel)
+    assert find_letter(memory.flywheel, 1).state is LetterState.DISMISSED
 
 
 def test_what_is_gone_from_the_inbox_is_to_be_delivered_again(memory: Memory) -> None:

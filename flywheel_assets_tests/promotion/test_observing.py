@@ -12,14 +12,16 @@ import pytest
 from flywheel_assets.adapters.signatures.annotations import LOG_ENTRY
 from flywheel_assets.adapters.signatures.verifier import SignatureVerifier
 from flywheel_assets.catalog.models import Catalogue, Purpose
+from flywheel_assets.domain.decisions import Act
 from flywheel_assets.domain.digests import EvidenceDigest, Sha256
 from flywheel_assets.domain.envelopes import COSIGN_SIGNATURE
-from flywheel_assets.domain.errors import ReadBackError
+from flywheel_assets.domain.errors import PromotionRefusedError, ReadBackError
 from flywheel_assets.domain.image_signatures import COSIGN_SIGN_V1
 from flywheel_assets.domain.publications import Attached, Form, Proof, Publication
+from flywheel_assets.promotion.assembling import assemble
 from flywheel_assets.promotion.flywheel import silent
 from flywheel_assets.promotion.intake import take_in
-from flywheel_assets.promotion.ledger import PUBLICATION, assemble
+from flywheel_assets.promotion.ledger import PUBLICATION
 from flywheel_assets.promotion.publishing import plan_promotion, promote
 from flywheel_assets_tests.adapters.signatures.make_vectors import SCAN, statement, workflow_provenance
 from flywheel_assets_tests.adapters.signatures.miniature import (
@@ -48,6 +50,7 @@ from flywheel_assets_tests.promotion.installation import (
     sample_catalogue,
     statement_of,
 )
+from flywheel_assets_tests.promotion.people import decided, with_people
 
 OUTPUT = "runner-dashboard-image"
 OWN = "14402201902-runner-dashboard-image.json"
@@ -99,6 +102,22 @@ def test_an_observed_surface_is_read_and_never_written(memory: Memory) -> None:
     assert done.copied == ()
     assert done.publication.proofs == (EvidenceDigest.of(own(memory).data),)
     assert memory.evidence.slots == {}, "no summary of ours is put beside it"
+
+
+@pytest.mark.parametrize("step", ["plan", "proofs", "read_back"])
+def test_what_is_held_while_it_is_looked_at_is_not_recorded_as_published(step: str) -> None:
+    memory = taken_in(with_people(OUTPUT, needed=0))
+    surface = observed(memory, own(memory))
+
+    def hook(name: str) -> None:
+        if name == step:
+            decided(memory.but(), "cleo", Act.HOLD, output=OUTPUT)
+
+    surface.before = hook
+    with pytest.raises(PromotionRefusedError) as refused:
+        promote(memory.flywheel, OUTPUT, DASHBOARD_IMAGE)
+    assert refused.value.verdict.worst.reason == "held"
+    assert records(memory) == 0
 
 
 def test_an_observed_surface_on_a_folder_keeps_every_byte(tmp_path: Path) -> None:

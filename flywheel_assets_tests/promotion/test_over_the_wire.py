@@ -14,9 +14,10 @@ from obstore.store import S3Store
 from flywheel_assets.domain.artifacts import NixClosure, OciImage
 from flywheel_assets.domain.errors import UnauthorisedError
 from flywheel_assets.domain.names import store_path_hash
+from flywheel_assets.promotion.assembling import assemble
 from flywheel_assets.promotion.flywheel import Flywheel
 from flywheel_assets.promotion.intake import take_in
-from flywheel_assets.promotion.ledger import assemble, publications
+from flywheel_assets.promotion.ledger import publications
 from flywheel_assets.promotion.publishing import promote
 from flywheel_assets.promotion.report import report
 from flywheel_assets.wiring import SAMPLE

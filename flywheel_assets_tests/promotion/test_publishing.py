@@ -21,9 +21,10 @@ from flywheel_assets.domain.errors import (
     SurfaceNotImplementedError,
     UsageError,
 )
+from flywheel_assets.promotion.assembling import assemble
 from flywheel_assets.promotion.intake import take_in
 from flywheel_assets.promotion.judging import judge
-from flywheel_assets.promotion.ledger import PUBLICATION, assemble, publications
+from flywheel_assets.promotion.ledger import PUBLICATION, publications
 from flywheel_assets.promotion.publishing import plan_promotion, promote
 from flywheel_assets.promotion.summaries import ReadSummary
 from flywheel_assets_tests.fakes import FakeEvidence, FakeSurface, members_of, nothing

@@ -5,15 +5,16 @@ from typing import Any
 
 import pytest
 
-from flywheel_assets.catalog.models import SourceKind
+from flywheel_assets.catalog.models import Catalogue, SourceKind
 from flywheel_assets.domain.builds import BuildKey
 from flywheel_assets.domain.digests import EvidenceDigest
 from flywheel_assets.domain.verdicts import VerdictClass
 from flywheel_assets.ports import LogEntry
+from flywheel_assets.promotion.assembling import assemble, basis_of, remember_receipts
 from flywheel_assets.promotion.flywheel import Flywheel
 from flywheel_assets.promotion.intake import RECEIPT, output_log, take_in
 from flywheel_assets.promotion.judging import judge
-from flywheel_assets.promotion.ledger import VERDICT, assemble, basis_of, builds_of, last_verdict, remember_receipts
+from flywheel_assets.promotion.ledger import VERDICT, builds_of, last_verdict
 from flywheel_assets.promotion.reading import indexed, one_reading
 from flywheel_assets_tests.promotion.forged import forged, receipt_of
 from flywheel_assets_tests.promotion.installation import Memory, a_signer, in_memory, key, resigned, trusting
@@ -155,6 +156,32 @@ def test_a_process_that_has_just_started_opens_receipts_in_several_goes_and_each
         goes.append((remember_receipts(started, OUTPUT, lambda room=room: next(room, True)), len(reads)))  # type: ignore[misc]
     assert goes == [(False, 3), (True, 5), (True, 5), (True, 5)]
     assert len(set(reads)) == len(reads)
+
+
+def test_it_opens_those_of_everything_that_goes_into_an_output(memory: Memory) -> None:
+    deliver(memory, 1)
+    chain = built_from(built_from(memory.flywheel.catalogue, "chart-plotter", OUTPUT), "sounding-line", "chart-plotter")
+    started = memory.but(catalogue=chain)
+    assert remember_receipts(started, "sounding-line", lambda: False)
+    assert len(started.gists) == 1
+
+
+def built_from(catalogue: Catalogue, output: str, other: str) -> Catalogue:
+    made = catalogue.outputs[output].model_copy(update={"built_from": (other,)})
+    return catalogue.model_copy(update={"outputs": {**catalogue.outputs, output: made}})
+
+
+def test_of_the_canonical_source_no_receipt_is_opened_for_its_publications(memory: Memory) -> None:
+    deliver(memory, 1)
+    catalogue = memory.flywheel.catalogue
+    product = next(iter(catalogue.products.values())).model_copy(update={"canonical": OUTPUT})
+    other = catalogue.outputs["sounding-line"].model_copy(update={"product": "soundings"})
+    asking = catalogue.model_copy(
+        update={"products": {"soundings": product}, "outputs": {**catalogue.outputs, "sounding-line": other}}
+    )
+    flywheel = memory.but(catalogue=asking)
+    assert assemble(flywheel, "sounding-line", key("1")).damaged == ()
+    assert not flywheel.gists
 
 
 def test_a_pass_finds_what_somebody_else_added_before_its_own_entry(memory: Memory) -> None:

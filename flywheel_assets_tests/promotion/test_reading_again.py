@@ -5,9 +5,9 @@ import pytest
 from flywheel_assets.domain.builds import BuildKey
 from flywheel_assets.domain.errors import PromotionRefusedError
 from flywheel_assets.domain.inspections import Reading, ReadState
+from flywheel_assets.promotion.assembling import assemble
 from flywheel_assets.promotion.intake import take_in
 from flywheel_assets.promotion.judging import judge, read_again
-from flywheel_assets.promotion.ledger import assemble
 from flywheel_assets.promotion.publishing import plan_promotion, promote
 from flywheel_assets_tests.fakes import FakeCache
 from flywheel_assets_tests.promotion.installation import CLOCK, DIRTY, Memory, in_memory, key, promote_at_once

@@ -11,7 +11,7 @@ import pytest
 
 from flywheel_assets.domain.artifacts import NixClosure, OciImage
 from flywheel_assets.domain.builds import BuildKey
-from flywheel_assets.promotion.ledger import assemble
+from flywheel_assets.promotion.assembling import assemble
 from flywheel_assets.promotion.publishing import promote
 from flywheel_assets_tests.peers import PeerPath
 from flywheel_assets_tests.promotion.installation import (

@@ -1,18 +1,20 @@
 """Second opinions of the installation's own: asked for where one lacks, given once, and weighed like any other."""
 
+import json
 from dataclasses import replace
 
 import pytest
 
 from flywheel_assets.domain.builds import BuildKey, Trigger, TriggerEvent
 from flywheel_assets.domain.errors import EvidenceError, UnreadableError, UsageError
+from flywheel_assets.domain.statements import canonical
 from flywheel_assets.domain.verdicts import Finding
 from flywheel_assets.promotion.explaining import explain_builds
 from flywheel_assets.promotion.judging import judge
 from flywheel_assets.promotion.ledger import builds_of
 from flywheel_assets.promotion.rebuilding import rebuild, to_ask_for, wanting
 from flywheel_assets_tests.gate.cases import REPOSITORY, changed, store_path
-from flywheel_assets_tests.promotion.installation import Memory
+from flywheel_assets_tests.promotion.installation import Memory, a_signer, trusting
 from flywheel_assets_tests.promotion.rebuilds import (
     DEFINITION,
     FIRST,
@@ -177,6 +179,50 @@ def test_an_unsigned_receipt_has_nothing_built(rebuilder: FakeRebuilder) -> None
     with pytest.raises(UsageError, match="knows no output"):
         rebuild(keyless, "../elsewhere", FIRST)
     assert rebuilder.asked == []
+
+
+def unsigned(document: bytes) -> bytes:
+    return canonical({**json.loads(document), "signatures": []})
+
+
+def in_its_name(builder: str = "nixer") -> bytes:
+    """A receipt under the name of the build that the rebuilder would make."""
+    return receipt(run=AGAIN.run, builder=builder)
+
+
+@pytest.mark.parametrize(
+    "planted",
+    [
+        pytest.param(unsigned(in_its_name()), id="unsigned"),
+        pytest.param(unsigned(in_its_name("rebuilder")), id="unsigned, in the rebuilder's name"),
+        pytest.param(in_its_name("stranger"), id="of a builder that nobody knows"),
+        pytest.param(in_its_name("nixer"), id="of the builder that built first"),
+    ],
+)
+def test_a_receipt_that_only_bears_the_name_of_a_rebuild_is_no_second_opinion(
+    memory: Memory, rebuilder: FakeRebuilder, planted: bytes
+) -> None:
+    deliver(memory, planted)
+    assert AGAIN in builds_of(memory.flywheel, OUTPUT)
+    assert to_ask_for(memory.flywheel) == [(OUTPUT, FIRST)]
+    with pytest.raises(UsageError, match=r"No authentic receipt|and rebuilder did not build it"):
+        rebuild(memory.flywheel, OUTPUT, AGAIN)
+    assert rebuild(memory.flywheel, OUTPUT, FIRST).agrees
+    assert len(rebuilder.asked) == 1
+    assert finding(memory).reason == "holds"
+    assert to_ask_for(memory.flywheel) == []
+
+
+def test_what_was_built_again_before_the_rebuilder_got_another_key_is_built_once_more(
+    memory: Memory, rebuilder: FakeRebuilder
+) -> None:
+    rebuild(memory.flywheel, OUTPUT, FIRST)
+    rebuilder.signer = a_signer("the rebuilder's next key")
+    renewed = memory.but(catalogue=trusting("rebuilder", rebuilder.signer, memory.flywheel.catalogue))
+    rebuild(renewed, OUTPUT, FIRST)
+    rebuild(renewed, OUTPUT, FIRST)
+    assert len(rebuilder.asked) == 2
+    assert finding(replace(memory, flywheel=renewed)).reason == "holds"
 
 
 # What is asked for

@@ -12,7 +12,8 @@ from flywheel_assets.promotion.flywheel import Flywheel
 from flywheel_assets.promotion.intake import take_in
 from flywheel_assets.promotion.publishing import promote
 from flywheel_assets.promotion.register import Standing, as_html, as_markdown, register, restate
-from flywheel_assets.promotion.withdrawing import carry_out, withdrawal_of
+from flywheel_assets.promotion.unpublishing import carry_out
+from flywheel_assets.promotion.withdrawing import withdrawal_of
 from flywheel_assets_tests.promotion.installation import CLOCK, Memory, in_memory, without_output
 from flywheel_assets_tests.promotion.people import key_of, with_people
 

@@ -2,21 +2,29 @@
 
 import json
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from flywheel_assets.domain.decisions import Act
 from flywheel_assets.domain.digests import EvidenceDigest
 from flywheel_assets.domain.errors import UsageError
 from flywheel_assets.domain.statements import canonical
+from flywheel_assets.gate.evaluate import evaluate
+from flywheel_assets.promotion.hearing import DECISIONS
 from flywheel_assets.promotion.intake import take_in
 from flywheel_assets.promotion.judging import judge
-from flywheel_assets.promotion.ledger import VERDICT, RecordedVerdict, last_verdict
-from flywheel_assets.promotion.replaying import Outcome, Replayed, replay, replay_everything
+from flywheel_assets.promotion.ledger import INSPECTION, VERDICT, RecordedVerdict, last_verdict, verdicts_on
+from flywheel_assets.promotion.reading import one_reading
+from flywheel_assets.promotion.recipes import recipe_of
+from flywheel_assets.promotion.replaying import Outcome, Replayed, bundle_of, replay, replay_everything
 from flywheel_assets_tests.promotion.installation import (
     CLOCK,
     DIRTY,
+    OLDER,
+    RIVAL,
     SAMPLE_ROWS,
     Memory,
     a_signer,
@@ -25,6 +33,7 @@ from flywheel_assets_tests.promotion.installation import (
     sample_catalogue,
     trusting,
 )
+from flywheel_assets_tests.promotion.people import decided, with_people
 
 
 @pytest.fixture
@@ -125,6 +134,80 @@ def test_a_recipe_that_leaves_evidence_out_is_an_error(memory: Memory) -> None:
     forge(memory, leave_out)
     assert replayed(memory).outcome is Outcome.DIFFERS
     assert "now it is" in replayed(memory).says
+
+
+@pytest.fixture
+def held() -> Memory:
+    """A clock that was held when it was judged, and a record of the same time that knows nothing of that."""
+    memory = in_memory("1440220100", catalogue=with_people(needed=0))
+    take_in(memory.flywheel)
+    decided(memory.flywheel, "bo", Act.HOLD, output="tide-clock")
+    memory.clock.move(days=3)
+    judge(memory.flywheel, "tide-clock", CLOCK)
+    return memory
+
+
+def as_if_nobody_had_held_it(held: Memory, **changes: Any) -> Replayed:
+    """Replay a record that leaves the hold out, and is right in itself."""
+    *_, found = verdicts_on(held.flywheel, "tide-clock", CLOCK)
+    assert found.recipe
+    assert not found.verdict.publishable
+    catalogue = held.flywheel.catalogue
+    bundle = bundle_of(held.flywheel, found.recipe.model_copy(update={"decisions": ()}))
+    recipe = recipe_of(bundle, catalogue, found.verdict.now)
+    verdict = evaluate(bundle, catalogue, found.verdict.now)
+    assert verdict.publishable
+    update = {"recipe": recipe, "basis": recipe.digest, "verdict": verdict, **changes}
+    forge(held, lambda document: document.update(found.model_copy(update=update).model_dump(mode="json")))
+    return replayed(held)
+
+
+def test_a_hold_that_the_logs_held_and_a_recipe_leaves_out_is_an_error(held: Memory) -> None:
+    found = as_if_nobody_had_held_it(held)
+    (hold,) = (entry for entry in held.evidence.entries(DECISIONS) if entry.kind == Act.HOLD)
+    assert found.outcome is Outcome.DIFFERS
+    assert found.says == f"its recipe leaves out decisions that the logs held: {hold.evidence}"
+
+
+def test_neither_hides_it_that_the_logs_are_said_to_have_been_shorter(held: Memory) -> None:
+    found = as_if_nobody_had_held_it(held, logs={**recorded(held).logs, DECISIONS: 0})
+    assert found.outcome is Outcome.DIFFERS
+    assert "decisions is said to have had 0 entries, and entry 1 is of" in found.says
+    without = {log: length for log, length in recorded(held).logs.items() if log != DECISIONS}
+    assert as_if_nobody_had_held_it(held, logs=without).outcome is Outcome.DIFFERS
+
+
+def test_nor_that_they_are_said_to_have_been_longer_or_nothing_at_all(held: Memory) -> None:
+    found = as_if_nobody_had_held_it(held, logs={**recorded(held).logs, DECISIONS: 7})
+    assert found.outcome is Outcome.DIFFERS
+    assert found.says.startswith("decisions had 7 entries, and has ")
+    assert as_if_nobody_had_held_it(held, logs={}).outcome is Outcome.DIFFERS
+
+
+def test_a_hold_that_came_while_a_pass_went_on_is_not_missed_in_its_verdicts(held: Memory) -> None:
+    one_pass = one_reading(held.flywheel)
+    judge(one_pass, "tide-clock", DIRTY)
+    decided(held.flywheel, "bo", Act.HOLD, timedelta(days=9), output="tide-clock")
+    judge(one_pass, "tide-clock", OLDER)
+    judge(held.flywheel, "tide-clock", RIVAL)
+    found = replay(held.but(catalogues=set()), "tide-clock")
+    assert [(each.outcome, each.says) for each in found] == [(Outcome.REPRODUCED, "")] * 4
+
+
+def test_a_recipe_that_names_what_the_logs_did_not_give_is_an_error(held: Memory) -> None:
+    log = held.evidence.entries("output-tide-clock")
+    before = next(entry.number for entry in log if entry.kind == INSPECTION) - 1
+    logs = {**recorded(held).logs, "output-tide-clock": before}
+    forge(held, lambda document: document.update(logs=logs))
+    found = replayed(held)
+    assert found.outcome is Outcome.DIFFERS
+    assert found.says.startswith("its recipe names inspections that the logs do not give: ")
+
+
+def test_a_record_of_an_earlier_version_that_kept_no_lengths_says_what_was_not_compared(held: Memory) -> None:
+    found = as_if_nobody_had_held_it(held, logs={}, program="0.0.1 abc")
+    assert found.outcome is Outcome.REPRODUCED
+    assert found.says == "its recipe was not compared with the logs, whose lengths it did not keep"
 
 
 def test_the_same_verdict_on_other_evidence_is_an_error(memory: Memory) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from flywheel_assets.domain.builds import BuildKey
 from flywheel_assets.domain.dispatches import DispatchState, FlakeVersion
-from flywheel_assets.domain.errors import InvalidInputError, ReadBackError, UnreadableError
+from flywheel_assets.domain.errors import EvidenceRolledBackError, InvalidInputError, ReadBackError, UnreadableError
 from flywheel_assets.domain.platform_runs import Ending
 from flywheel_assets.domain.publications import Release
 from flywheel_assets.promotion.dispatches import last_dispatches, note
@@ -34,11 +34,15 @@ def after_looks(flake: Flake, most: int) -> Callable[[], bool]:
 
 
 def counted(name: str, reads: list[str], call: Callable[[str], Any]) -> Callable[[str], Any]:
-    def calling(what: str) -> Any:
-        reads.append(name)
-        return call(what)
+    def calling(what: object) -> Any:
+        reads.append(f"{name} {what}")
+        return call(what)  # type: ignore[arg-type]  # as it came
 
     return calling
+
+
+def reads_of(reads: list[str], name: str) -> int:
+    return len([read for read in reads if read.startswith(f"{name} ")])
 
 
 def released() -> Flake:
@@ -100,10 +104,61 @@ def test_a_round_that_is_done_reads_nothing_and_one_to_do_reads_each_log_once(
     assert look_at_released(flake.flywheel, f"{TODAY} done", TODAY, never).place == f"{TODAY} done"
     assert reads == []
     look_at_released(flake.flywheel, "", TODAY, lambda: True)
-    assert (reads.count("entries"), reads.count("get")) == (1, 41)
+    assert (reads_of(reads, "entries"), reads_of(reads, "get")) == (len(flake.flywheel.catalogue.outputs), 41)
+    assert len(reads) == len(set(reads))
     reads.clear()
     follow_all(flake.flywheel)
-    assert (reads.count("entries"), reads.count("get")) == (1, 41)
+    assert (reads_of(reads, "entries"), reads_of(reads, "get")) == (len(flake.flywheel.catalogue.outputs), 41)
+    assert len(reads) == len(set(reads))
+
+
+def test_a_round_in_which_something_could_not_be_looked_at_is_gone_through_again_in_the_next_hour() -> None:
+    flake = released()
+    flake.to_the_end()
+    flake.workflow.broken = UnreadableError("It is down.")
+    place = look_at_released(flake.flywheel, "", TODAY, never).place
+    flake.workflow.broken = None
+    flake.workflow.yank()
+    looked: list[str] = []
+    flake.workflow.before = looked.append
+    flake.memory.clock.move(minutes=1)
+    assert look_at_released(flake.flywheel, place, TODAY, never).place == place
+    assert looked == [], "once an hour"
+    flake.memory.clock.move(minutes=59)
+    assert look_at_released(flake.flywheel, place, TODAY, never).place == f"{TODAY} done"
+    assert flake.row().state is State.YANKED
+
+
+def test_a_round_that_is_gone_on_with_forgets_nothing_that_could_not_be_looked_at() -> None:
+    flake, twin = with_twin()
+    flake.promote()
+    flake.to_the_end()
+    note(flake.flywheel, flake.last().model_copy(update={"build": twin}))
+    flake.workflow.broken = UnreadableError("It is down.")
+    place = look_at_released(flake.flywheel, "", TODAY, after_looks(flake, 1)).place
+    flake.workflow.broken = None
+    place = look_at_released(flake.flywheel, place, TODAY, never).place
+    flake.memory.clock.move(hours=1)
+    looked: list[str] = []
+    flake.workflow.before = looked.append
+    assert look_at_released(flake.flywheel, place, TODAY, never).place == f"{TODAY} done"
+    assert looked.count("released") == 2, "from the first that failed on"
+
+
+def test_a_log_that_cannot_be_read_is_told_and_holds_up_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    flake = a_flake()
+    flake.promote()
+    entries = flake.memory.evidence.entries
+
+    def damaged(log: str) -> Any:
+        if log == "output-tide-clock":
+            raise EvidenceRolledBackError("The evidence log was cut.")
+        return entries(log)
+
+    monkeypatch.setattr(flake.memory.evidence, "entries", damaged)
+    found = follow_all(flake.flywheel)
+    assert found.problems == ["tide-clock: The evidence log was cut."]
+    assert [each.state for each in found.changed] == [DispatchState.RUNNING]
 
 
 # Not shown for a while

@@ -11,12 +11,13 @@ from flywheel_assets.domain.decisions import Act, Decision, Scope
 from flywheel_assets.domain.digests import Sha256
 from flywheel_assets.domain.errors import PromotionRefusedError, PublicationError
 from flywheel_assets.promotion.approving import approved_now, demand_still_approved
+from flywheel_assets.promotion.assembling import assemble
 from flywheel_assets.promotion.deciding import decide
 from flywheel_assets.promotion.failures import last_failure
 from flywheel_assets.promotion.flywheel import Flywheel
 from flywheel_assets.promotion.intake import take_in
 from flywheel_assets.promotion.judging import judge
-from flywheel_assets.promotion.ledger import assemble, publications
+from flywheel_assets.promotion.ledger import publications
 from flywheel_assets.promotion.publishing import promote
 from flywheel_assets.promotion.summaries import ReadSummary
 from flywheel_assets.wiring import SAMPLE_CATALOGUE, Settings, open_flywheel
@@ -24,7 +25,7 @@ from flywheel_assets_tests.fakes import nothing
 from flywheel_assets_tests.promotion.installation import CLOCK, MAP, OLDER, Memory, in_memory, sample_catalogue
 from flywheel_assets_tests.promotion.people import approve, decided, key_of, with_people
 
-BEFORE_VISIBLE = ("claim", "plan", "copy", "slot", "attach")
+BEFORE_VISIBLE = ("claim", "plan", "copy", "slot", "attach", "reveal")
 AFTER_VISIBLE = ("read_back", "proofs")
 
 
@@ -103,7 +104,7 @@ def test_nothing_becomes_visible_once_it_is_stopped(what: str, step: str) -> Non
         promote(memory.flywheel, "tide-clock", CLOCK)
     assert refused.value.verdict.worst.reason == REASONS.get(what, what)
     surface = memory.surfaces["durable-nix"]
-    assert "reveal" not in surface.steps
+    assert "read_back" not in surface.steps
     assert surface.names == {}
     if step in {"claim", "plan", "copy"}:
         assert surface.attached == {}
@@ -202,6 +203,7 @@ def excepting(until: timedelta) -> Catalogue:
     exception = GateException(
         rule="validation_is_green",
         reason="validation-missing",
+        validations=("fuzzing",),
         output="harbor-map-image",
         owner=entry.owner,
         because="Its fuzzer is being moved.",

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from flywheel_assets.domain.errors import PromotionRefusedError
+from flywheel_assets.promotion.assembling import assemble
 from flywheel_assets.promotion.intake import take_in
 from flywheel_assets.promotion.judging import Judgement, judge
-from flywheel_assets.promotion.ledger import assemble, publications
+from flywheel_assets.promotion.ledger import publications
 from flywheel_assets.promotion.publishing import promote
 from flywheel_assets_tests.promotion.installation import (
     CLOCK,

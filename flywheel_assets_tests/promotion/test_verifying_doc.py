@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from flywheel_assets.domain.artifacts import NixClosure
-from flywheel_assets.promotion.ledger import assemble
+from flywheel_assets.promotion.assembling import assemble
 from flywheel_assets.promotion.publishing import promote
 from flywheel_assets.wiring import SAMPLE, SAMPLE_CATALOGUE, Settings, open_flywheel
 from flywheel_assets_tests.peers import PeerPath

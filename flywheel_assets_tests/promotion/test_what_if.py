@@ -9,7 +9,7 @@ from flywheel_assets.catalog.models import Catalogue
 from flywheel_assets.domain.decisions import Act
 from flywheel_assets.promotion import what_if as module
 from flywheel_assets.promotion.flywheel import under
-from flywheel_assets.promotion.intake import take_in
+from flywheel_assets.promotion.intake import RECEIPT, take_in
 from flywheel_assets.promotion.what_if import Prospect, Turn, views_of, what_if
 from flywheel_assets_tests.promotion.installation import (
     CLOCK,
@@ -77,14 +77,49 @@ def test_what_would_be_rejected_for_another_reason_is_told_apart() -> None:
     assert "tide-clock 14402201007.1.x86_64-linux" not in found  # nobody signed it either way
 
 
-def test_an_output_that_the_catalogue_would_forget_fails_and_one_it_would_learn_is_counted() -> None:
-    flywheel = published().open()
-    found = what_if(flywheel, without_output("harbor-map-image"))
+def test_an_output_that_the_catalogue_would_forget_fails() -> None:
+    found = what_if(published().open(), without_output("harbor-map-image"))
     (change,) = found.changes
     assert (change.turn, change.after.reason, change.is_published) == (Turn.FAILS, "unknown-output", True)
-    catalogue = flywheel.catalogue
-    known = {**catalogue.outputs, "mystery-box": catalogue.outputs["sounding-line"]}
-    assert what_if(flywheel, catalogue.model_copy(update={"outputs": known})).waiting == {"mystery-box": 1}
+
+
+def test_receipts_of_an_output_that_it_would_learn_are_judged_as_if_taken_in() -> None:
+    flywheel = published().open()
+    found = what_if(flywheel, knowing("mystery-box"))
+    assert (found.builds, found.waiting) == (24, {"mystery-box": 1})
+    (change,) = found.changes
+    assert (change.output, change.build) == ("mystery-box", "14402202001.1.x86_64-linux")
+    assert (change.turn, change.before.reason) == (Turn.OTHER_REASON, "unknown-output")
+    assert change.after.reason not in {"unknown-output", "receipt-missing"}
+    assert change.owner == "Harbor tools maintainers (sample) (team:harbor-tools)"
+    assert not [entry for entry in flywheel.evidence.entries("output-mystery-box") if entry.kind == RECEIPT]
+
+
+def test_what_needs_nothing_but_to_be_known_again_newly_passes() -> None:
+    forgotten = under(published().open(), without_output("harbor-map-image"))
+    (change,) = what_if(forgotten, sample_catalogue()).changes
+    assert (change.output, change.turn, change.before.reason) == ("harbor-map-image", Turn.PASSES, "unknown-output")
+    assert change.is_published
+
+
+def test_a_receipt_that_waited_and_was_taken_in_is_judged_once() -> None:
+    catalogue = sample_catalogue()
+    memory = in_memory("14402201801", catalogue=without_output("default"))
+    take_in(memory.flywheel)
+    found = what_if(memory.flywheel, catalogue)
+    assert [(change.output, change.after.reason) for change in found.changes] == [("default", "alias")]
+    known = memory.but(catalogue=catalogue)
+    take_in(known)
+    assert what_if(known, catalogue).waiting == {}
+    forgotten = memory.but()
+    again = what_if(forgotten, catalogue)
+    assert (again.builds, again.changes) == (found.builds, found.changes)
+
+
+def knowing(name: str) -> Catalogue:
+    catalogue = sample_catalogue()
+    known = {**catalogue.outputs, name: catalogue.outputs["sounding-line"]}
+    return catalogue.model_copy(update={"outputs": known})
 
 
 @pytest.fixture
@@ -111,8 +146,10 @@ def test_people_and_time_are_judged_as_they_would_be(memory: Memory) -> None:
     assert "not_held" not in failed(memory, catalogue, 3)
     assert "approvals_are_given" not in failed(memory, catalogue, 3)
     assert failed(memory, catalogue, 6)["approvals_are_given"] == "approval-missing"
-    rekeyed = {**catalogue.people, "bo": person("bo", keys=[key_of("stranger").public_key])}
-    assert "not_held" not in failed(memory, catalogue.model_copy(update={"people": rekeyed}), 0)
+    rekeyed = {name: person(name, keys=[key_of(f"new {name}").public_key]) for name in catalogue.people}
+    found = failed(memory, catalogue.model_copy(update={"people": rekeyed}), 0)
+    # What lets something pass must be signed by somebody of then; what stops something stays.
+    assert (found["approvals_are_given"], found["not_held"]) == ("approval-missing", "held")
 
 
 def test_shared_among_processes_it_comes_to_the_same(monkeypatch: pytest.MonkeyPatch) -> None:

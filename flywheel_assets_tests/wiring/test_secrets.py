@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
+import flywheel_assets
 from flywheel_assets.adapters.http.credentials import ANONYMOUS
+from flywheel_assets.catalog.loading import load_catalogue
 from flywheel_assets.catalog.models import Credential
 from flywheel_assets.domain.errors import UnauthorisedError, UsageError
-from flywheel_assets.wiring.secrets import credentials
+from flywheel_assets.wiring.secrets import credentials, unset
 
 HOST = "cache.example"
 
@@ -17,6 +19,16 @@ def test_a_surface_without_a_credential_is_read_anonymously(tmp_path: Path) -> N
     found = credentials(tmp_path, None, "attic-main", {})
     assert found is ANONYMOUS
     assert found.authorization(HOST) is None
+
+
+def test_secrets_that_are_not_in_the_environment_are_named_with_what_needs_them(tmp_path: Path) -> None:
+    overlay = tmp_path / "overlay.yaml"
+    overlay.write_text("surfaces: {flakehub: {forge: {credential: {bearer: 'env:PUBLISHING_TOKEN'}}}}")
+    found = load_catalogue([Path(flywheel_assets.__file__).parent / "catalog" / "gloriousflywheel.yaml", overlay])
+    assert list(unset(found, {"GHCR_TOKEN": "t"})) == [
+        "PUBLISHING_TOKEN is not set here, and holds the secret of surfaces.flakehub.forge.credential."
+    ]
+    assert list(unset(found, {"GHCR_TOKEN": "t", "PUBLISHING_TOKEN": "t"})) == []
 
 
 def test_a_bearer_token_comes_from_the_environment(tmp_path: Path) -> None:

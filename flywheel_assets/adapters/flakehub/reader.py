@@ -54,8 +54,11 @@ class PublishedFlake:
         return self._closure.identity()
 
     def revision(self) -> GitRevision:
-        """The revision that FlakeHub says was released."""
-        return self._release.revision
+        """The revision that FlakeHub says was released. Raises as ``identity``."""
+        revision = self._release.revision
+        if revision is None:
+            raise ReadBackError(f"FlakeHub tells no revision of {self._name} {self._version}.")
+        return revision
 
     def resource(self) -> str:
         """What a summary for this very release speaks of.
@@ -63,7 +66,7 @@ class PublishedFlake:
         One for ``rolling`` was signed before FlakeHub counted the commits: it vouches for the revision in a version of
         exactly FlakeHub's form, and not for the count, by which the newest is chosen.
         """
-        revision = self._release.revision
+        revision = self.revision()
         rolls = is_rolling(self._version, revision)
         return flake_resource(self._name, None if rolls else self._version, revision, self._attribute)
 

@@ -26,7 +26,6 @@ from flywheel_assets.domain.untrusted import parse_json
 ATTEMPTS = 3
 _HEADERS = {"Accept": "application/json"}
 _REMEDY = "Point the surface at the base of FlakeHub's API, https://api.flakehub.com."
-_UNTOLD = "Look the release up at FlakeHub. If it is yanked, give this revision another version."
 _CREDENTIAL = "Give the surface a read_credential that is shown this flake."
 Document = TypeVar("Document", bound=BaseModel)
 
@@ -50,7 +49,7 @@ class _Releases(BaseModel):
 
 
 class _Version(BaseModel):
-    """The answer of ``/version``; ``revision`` is not in all of them."""
+    """The answer of ``/version``; ``revision`` is not in all of them, and ``fh`` itself reads none."""
 
     version: SemanticVersion
     revision: GitRevision | None = None
@@ -67,12 +66,12 @@ def is_rolling(version: str, revision: GitRevision) -> bool:
 
 
 def release_of(client: HttpClient, name: str, version: str, *, attempts: int = ATTEMPTS) -> FlakeVersion | None:
-    """The release ``version``; ``yanked`` when it is known and not in the list any more.
+    """The release ``version``; ``yanked`` when it is known and not in the list any more, then perhaps of no revision.
 
     A listed release whose version differs in build metadata alone comes back where ``version`` itself is not listed: to
     a consumer who asks for ``version`` it is the same one, but it is not what was asked for.
-    Raises ReadError by its kind, InvalidInputError for an answer that is none of this API, for an odd release that may
-    be the one asked for, and for one whose revision FlakeHub does not tell.
+    Raises ReadError by its kind, InvalidInputError for an answer that is none of this API, and for an odd release that
+    may be the one asked for.
     """
     listed = _listed(client, name, _core(version), attempts)
     same = (each for each in listed if each.version == version)
@@ -142,9 +141,6 @@ def _unlisted(client: HttpClient, name: str, version: str, attempts: int) -> Fla
         return None
     if _core(found.version) != _core(version):
         return None
-    if found.revision is None:
-        # There is such a release, and whose it is, nobody can tell: it is neither absent nor ours.
-        raise InvalidInputError(what, "revision", "is not told, and the release is not in the list", _UNTOLD)
     return FlakeVersion(version=found.version, revision=found.revision, yanked=True)
 
 

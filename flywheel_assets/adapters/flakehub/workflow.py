@@ -41,6 +41,10 @@ class Workflows(Protocol):
         """A run as it is now."""
         ...
 
+    def cancel(self, repository: str, run: str) -> None:
+        """Ask for its end."""
+        ...
+
 
 class FlakehubWorkflow:
     """ports.PublishingWorkflow; ``hub`` reads FlakeHub's API as consumers do.
@@ -55,15 +59,18 @@ class FlakehubWorkflow:
     def plan(self, release: Release) -> Plan:
         """What is wanted is one version.
 
-        Raises NameTakenError when that has another revision, yanked or not, or is there with other build metadata.
+        Raises NameTakenError when that has another revision, is yanked, or is there with other build metadata.
         """
         flake, found = _flake(release), self.released(release)
-        if found is not None and found.revision != flake.revision:
+        if found is not None and found.revision not in {None, flake.revision}:
             has = f"{flake.name} {found.version} is released from {found.revision}, and {flake.revision} was approved."
             raise NameTakenError(f"{has} Give this revision another version: a release cannot be replaced.")
         if found is not None and flake.version not in {None, found.version}:
             has = f"{flake.name} {found.version} is released, and to consumers it is the same as {flake.version}."
             raise NameTakenError(f"{has} Give this revision another version.")
+        if found is not None and found.yanked:
+            has = f"{flake.name} {found.version} is there, and FlakeHub lists it not yet, or no more: it was yanked."
+            raise NameTakenError(f"{has} Give this revision another version, unless it shows in a while.")
         version = found.version if found else flake.version or ROLLING
         return Plan(
             release=release,
@@ -100,6 +107,10 @@ class FlakehubWorkflow:
         flake = _flake(release)
         return self._workflows.look(flake.repository, flake.workflow, run)
 
+    def cancel(self, release: Release, run: str) -> None:
+        """Ask the forge to cancel a run."""
+        self._workflows.cancel(_flake(release).repository, run)
+
     def released(self, release: Release) -> FlakeVersion | None:
         """The release, whatever revision it has; ``yanked`` where FlakeHub still tells of it."""
         flake = _flake(release)
@@ -110,8 +121,8 @@ class FlakehubWorkflow:
     def read_back(self, release: Release, progress: Progress, proofs: Sequence[Proof] = ()) -> tuple[Reading, ...]:  # noqa: ARG002 - FlakeHub holds neither bodies nor proofs
         """What FlakeHub says: the revision of the release, and the store path of its attribute.
 
-        The publishing workflow always has output paths published, so one that FlakeHub does not tell is still to come.
-        The closure itself lies in a binary cache, and is read back there.
+        Where it tells no store path the revision alone, whose ``detail`` says so: the publishing workflow always has
+        output paths published, other ways to release need not. The closure itself is read back from its binary cache.
         """
         flake, found = _flake(release), self.released(release)
         member = f"flakehub:{flake.name}/{found.version if found else flake.version or ROLLING}"
@@ -126,8 +137,8 @@ class FlakehubWorkflow:
         revision = Reading(member=member, state=ReadState.READ, expected_digest=wanted, digest=str(found.revision))
         root, output = _closure(release).root, f"{member}#{flake.attribute}"
         if path is None:
-            detail = "FlakeHub tells no store path of this output"
-            return (revision, Reading(member=output, state=ReadState.ABSENT, expected_digest=root, detail=detail))
+            detail = f"FlakeHub tells no store path of {flake.attribute}, so that the revision alone can be compared"
+            return (revision.model_copy(update={"detail": detail}),)
         return (revision, Reading(member=output, state=ReadState.READ, expected_digest=root, digest=path))
 
 

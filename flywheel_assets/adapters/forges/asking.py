@@ -12,7 +12,7 @@ from http import HTTPStatus
 from types import MappingProxyType
 from typing import Any, Final
 
-from flywheel_assets.adapters.http.answers import refusal, retry_after
+from flywheel_assets.adapters.http.answers import next_page, refusal, retry_after
 from flywheel_assets.adapters.http.client import HttpClient
 from flywheel_assets.adapters.http.response import Response
 from flywheel_assets.adapters.http.retrying import unless_limited
@@ -65,7 +65,7 @@ class Asking:
         self._headers = dict(headers)
         # An answer may be deep and its strings (commit messages, names) are anybody's: only its size is bounded.
         self._json_limits = replace(limits, string_chars=limits.forge_answer_bytes)
-        self._known: OrderedDict[str, tuple[str, bytes]] = OrderedDict()
+        self._known: OrderedDict[str, tuple[str, bytes, str]] = OrderedDict()
         self._wait_until = 0.0
 
     def json(self, target: str, what: str) -> JsonObject:
@@ -73,10 +73,14 @@ class Asking:
 
         Raises ReadError by its kind, InvalidInputError when it is no JSON within the limits.
         """
-        data = unless_limited(lambda: self._asked(target, what), attempts=self._attempts)
+        return self.page(target, what)[0]
+
+    def page(self, target: str, what: str) -> tuple[JsonObject, str]:
+        """The same, and where the list goes on; empty where it ends. Raises as ``json``."""
+        data, following = unless_limited(lambda: self._asked(target, what), attempts=self._attempts)
         wrapped = b'{"%s":%s}' % (ITEMS.encode(), data) if data.lstrip()[:1] == b"[" else data
         most = self.limits.forge_answer_bytes + KIB
-        return parse_json(wrapped, what, max_bytes=most, limits=self._json_limits)
+        return parse_json(wrapped, what, max_bytes=most, limits=self._json_limits), following
 
     def download(self, target: str, what: str, read: Callable[[Response], Any]) -> Any:
         """What ``read`` makes of a good answer, on whatever allowed host that ends. Raises as ``json``.
@@ -104,7 +108,7 @@ class Asking:
         try:
             with self.client.request("POST", target, headers=headers, body=body) as response:
                 self._heed_what_is_left(response)
-                if response.status in {HTTPStatus.OK, HTTPStatus.CREATED}:
+                if response.status in {HTTPStatus.OK, HTTPStatus.CREATED, HTTPStatus.ACCEPTED}:
                     return response.read(self.limits.forge_answer_bytes)
                 if response.status == HTTPStatus.NO_CONTENT:
                     return b""
@@ -120,18 +124,18 @@ class Asking:
             raise UnprocessableError(str(refused))
         raise refused
 
-    def _asked(self, target: str, what: str) -> bytes:
-        etag, known = self._known.get(target, ("", b""))
+    def _asked(self, target: str, what: str) -> tuple[bytes, str]:
+        etag, known, after_known = self._known.get(target, ("", b"", ""))
         headers = {"If-None-Match": etag} if etag else {}
         with self._got(target, headers) as response:
             if response.status == HTTPStatus.NOT_MODIFIED and etag:
                 self._known.move_to_end(target)
-                return known
+                return known, after_known
             if response.status != HTTPStatus.OK:
                 raise self._error(response, what)
-            data = response.read(self.limits.forge_answer_bytes)
-            self._remember(target, response.header("ETag"), data)
-            return data
+            data, following = response.read(self.limits.forge_answer_bytes), next_page(response)
+            self._remember(target, response.header("ETag"), data, following)
+            return data, following
 
     def _got(self, target: str, headers: Mapping[str, str]) -> Response:
         self._demand_no_limit()
@@ -186,12 +190,12 @@ class Asking:
             return None
         return _UNTOLD_WAIT if b"rate limit" in text else None
 
-    def _remember(self, target: str, etag: str, data: bytes) -> None:
+    def _remember(self, target: str, etag: str, data: bytes, following: str) -> None:
         if not etag:
             return
-        self._known[target] = (etag, data)
+        self._known[target] = (etag, data, following)
         self._known.move_to_end(target)
-        while sum(len(each) for _, each in self._known.values()) > _REMEMBERED_BYTES:
+        while sum(len(each) for _, each, _ in self._known.values()) > _REMEMBERED_BYTES:
             self._known.popitem(last=False)
 
 

@@ -1,6 +1,7 @@
 """Attestations that GitHub keeps by the digest of what they are about. Source: GitHub REST, "Artifact attestations".
 
 An entry holds its bundle, as older servers send it, or the URL where it lies packed: a signed one, on another host.
+Where a page ends before the list does, its header `Link` says where that goes on.
 """
 
 import json
@@ -20,6 +21,7 @@ from flywheel_assets.domain.limits import Limits
 from flywheel_assets.domain.statements import PROVENANCE_V1, invalid
 from flywheel_assets.ports import Delivery
 
+PAGE = 100  # GitHub gives no more at once
 _SNAPPY = "application/x-snappy"
 _REMEDY = "Point the source at the base of GitHub's REST API."
 
@@ -34,24 +36,33 @@ class _Attestations(BaseModel):
 
 
 def attestations_about(asking: Asking, place: str, digest: Sha256) -> Iterator[Delivery]:
-    """The bundles of SLSA provenance about a digest, the first page; ``place`` is the repository's in the API.
+    """The bundles of SLSA provenance about a digest; ``place`` is the repository's in the API.
 
-    What cannot be read, and that there are more than a page, is one with a problem. Raises ReadError: AbsentError
+    What cannot be read, and that there are more than are read, is one with a problem. Raises ReadError: AbsentError
     where there is none, or the repository is not shown.
     """
-    most = asking.limits.attestations
+    most, left = asking.limits.attestations, asking.limits.attestations
     name = f"{place.removeprefix('repos/')}, attestations of {digest}"
-    target = f"{place}/attestations/sha256:{digest.hex}?per_page={most}&predicate_type={quote(PROVENANCE_V1, safe='')}"
-    try:
-        found = _Attestations.model_validate(asking.json(target, name)).attestations
-    except (ValidationError, InvalidInputError) as error:
-        problem = invalid(error, name, _REMEDY) if isinstance(error, ValidationError) else error
-        yield Delivery(name, None, printable(str(problem), 400))
-        return
-    for number, each in enumerate(found[:most], start=1):
-        yield _bundle(asking, each, f"{name}, {number}")
-    if len(found) >= most:
-        yield Delivery(name, None, f"{name} are {most:,} or more, and no more than {most:,} are read.")
+    query = f"per_page={min(most, PAGE)}&predicate_type={quote(PROVENANCE_V1, safe='')}"
+    target = f"{place}/attestations/sha256:{digest.hex}?{query}"
+    for _ in range(asking.limits.attestation_pages):
+        try:
+            document, target = asking.page(target, name)
+            found = _Attestations.model_validate(document).attestations
+        except (ValidationError, InvalidInputError) as error:
+            problem = invalid(error, name, _REMEDY) if isinstance(error, ValidationError) else error
+            yield Delivery(name, None, printable(str(problem), 400))
+            return
+        for number, each in enumerate(found[:left], start=most - left + 1):
+            yield _bundle(asking, each, f"{name}, {number}")
+        if len(found) > left or (target and len(found) == left):
+            yield Delivery(name, None, f"{name} are more than {most:,}, and no more than {most:,} are read.")
+            return
+        left -= len(found)
+        if not target:
+            return
+    pages = f"{asking.limits.attestation_pages:,} pages"
+    yield Delivery(name, None, f"{name} go on for more than {pages}, and what is behind them is not read.")
 
 
 def _bundle(asking: Asking, entry: _Attestation, name: str) -> Delivery:

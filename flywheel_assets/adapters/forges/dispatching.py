@@ -6,7 +6,7 @@ GitHub Enterprise refuses that key as one it does not know, and without it names
 
 import re
 from collections.abc import Iterator, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 from pydantic import AwareDatetime, BaseModel, ValidationError
@@ -19,12 +19,16 @@ from flywheel_assets.domain.errors import (
     AbsentError,
     AmbiguousError,
     InvalidInputError,
+    LimitExceededError,
     PublicationError,
 )
 from flywheel_assets.domain.statements import canonical, invalid
 from flywheel_assets.domain.untrusted import parse_json
 
 PAGE = 100
+WITHIN = timedelta(days=3)
+"""A run is begun so soon after it was asked for, and after what a caller takes off for clocks that differ."""
+_END = "Look for the run at the forge by its request. No other is asked for meanwhile."
 _DETAILS = "return_run_details"
 _REMEDY = "Point the forge at the base of GitHub's REST API."
 _URL = re.compile(r"https?://[^\s\x00-\x20\x7f\"'<>\\]{1,480}")
@@ -87,15 +91,18 @@ class GithubWorkflows:
             raise AmbiguousError(f"{repository} took {what} and names no run in its answer. Look for it.") from error
 
     def find(self, repository: str, workflow: str, request: str, since: datetime) -> WorkflowRun | None:
-        """The first run since then whose title holds ``request``; None when there is none, as far as pages are read.
+        """The first run since then whose title holds ``request``; None when there is none.
 
-        Raises ReadError, InvalidInputError.
+        Raises ReadError, InvalidInputError: also for a list that goes on where it is read no further, without it.
         """
-        found = [
-            run
-            for run in self._listed(repository, workflow, since)
-            if request in f"{run.display_title} {run.name or ''}" and run.event == "workflow_dispatch"
-        ]
+        found = []
+        try:
+            for run in self._listed(repository, workflow, since):
+                if request in f"{run.display_title} {run.name or ''}" and run.event == "workflow_dispatch":
+                    found.append(run)  # noqa: PERF401 - what was found before the list ended counts
+        except LimitExceededError:
+            if not found:
+                raise
         return _record(min(found, key=lambda run: run.id), "a run of the list") if found else None
 
     def look(self, repository: str, workflow: str, run: str) -> WorkflowRun:
@@ -110,6 +117,14 @@ class GithubWorkflows:
             raise InvalidInputError(what, "path", f"is not one of {workflow}", "Look at the repository's runs.")
         return _record(found, what)
 
+    def cancel(self, repository: str, run: str) -> None:
+        """Ask for the end of a run, which comes later or, where it was over already, not by this.
+
+        Raises ReadError, PublicationError; AmbiguousError also for a run that cannot be cancelled any more (409).
+        """
+        what = f"the cancelling of run {run} of {repository}"
+        self._asking.ordered(f"{repository_path(repository)}/actions/runs/{run}/cancel", b"", what)
+
     def _demand_active(self, repository: str, workflow: str, target: str) -> None:
         try:
             found = self._read(target, f"the workflow {workflow} of {repository}", _Workflow)
@@ -121,14 +136,18 @@ class GithubWorkflows:
             raise PublicationError(problem)
 
     def _listed(self, repository: str, workflow: str, since: datetime) -> Iterator[_Run]:
-        """The runs since then, newest first."""
+        """The runs since then, newest first, and none of much later: the list must not grow with what is to come."""
         target = f"{repository_path(repository)}/actions/workflows/{workflow}/runs"
-        query = f"event=workflow_dispatch&created=%3E%3D{in_query(since)}&exclude_pull_requests=true&per_page={PAGE}"
+        created = f"{in_query(since)}..{in_query(since + WITHIN)}"
+        query = f"event=workflow_dispatch&created={created}&exclude_pull_requests=true&per_page={PAGE}"
         for page in range(1, self._asking.limits.forge_finding_pages + 1):
             found = self._read(f"{target}?{query}&page={page}", f"the runs of {workflow} in {repository}", _Runs)
             yield from found.workflow_runs
             if len(found.workflow_runs) < PAGE:
                 return
+        most = self._asking.limits.forge_finding_pages * PAGE
+        problem = f"has more than {most:,} runs of three days, since {since:%Y-%m-%d %H:%M} UTC"
+        raise LimitExceededError(f"the list of runs of {workflow} in {repository}", "workflow_runs", problem, _END)
 
     def _read(self, target: str, what: str, model: type[Document]) -> Document:
         return _parsed(self._asking.json(target, what), what, model)

@@ -3,9 +3,11 @@
 The server's own words are not passed on: it may repeat what it was sent, credentials included.
 """
 
+import re
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
+from urllib.parse import urljoin
 
 from flywheel_assets.adapters.http.response import Response
 from flywheel_assets.domain.errors import (
@@ -21,6 +23,7 @@ _ABSENT = {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}
 _REFUSED = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.PROXY_AUTHENTICATION_REQUIRED}
 _PASSING = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY}
 _LONGEST_WAIT = 3600.0
+_NEXT = re.compile(r'<([^<>]*)>\s*;[^,]*\brel="?next"?')
 
 
 def refusal(response: Response, what: str, remedy: str = "") -> FlywheelError:
@@ -56,6 +59,12 @@ def retry_after(response: Response) -> float | None:
     except (ValueError, TypeError, OverflowError):
         return None
     return min(max(seconds, 0.0), _LONGEST_WAIT)
+
+
+def next_page(response: Response) -> str:
+    """Where the answer says that its list goes on (RFC 8288, `rel="next"`); empty where it ends."""
+    match = _NEXT.search(response.header("Link"))
+    return urljoin(response.location, match[1]) if match else ""
 
 
 def _named(status: int) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from flywheel_assets.adapters.http.places import Address
+from flywheel_assets.domain.deadlines import left
 from flywheel_assets.domain.limits import KIB, MIB
 
 Lookup = Callable[[str, int], list[Address]]
@@ -98,6 +99,7 @@ class Connection:
         if self._failure is not None:
             raise worded(self._failure) from self._failure
         began = time.monotonic()
+        self._sock.settimeout(_step(self._timeouts.idle))
         try:
             data = self._sock.recv(most)
         except OSError as error:
@@ -109,7 +111,7 @@ class Connection:
         view = memoryview(data)
         while view:
             began = time.monotonic()
-            ready = self._either.poll(self._timeouts.idle * 1000)
+            ready = self._either.poll(_step(self._timeouts.idle) * 1000)
             if not ready:
                 raise WireError("it takes nothing more")
             if ready[0][1] != select.POLLOUT and self._has_arrived():
@@ -176,7 +178,7 @@ def connected(
 def _dialled(family: socket.AddressFamily, address: tuple[str, int], seconds: float) -> socket.socket:
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
-        sock.settimeout(seconds)
+        sock.settimeout(_step(seconds))
         sock.connect(address)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     except BaseException:
@@ -192,6 +194,14 @@ def _secured(sock: socket.socket, host: str, context: ssl.SSLContext) -> ssl.SSL
     except (OSError, ValueError) as error:
         sock.close()
         raise worded(error) from error
+
+
+def _step(seconds: float) -> float:
+    """What one step may take. Raises WireError when the time for all of them is up."""
+    found = left(seconds)
+    if found <= 0:
+        raise WireError("the time for this visit is up")
+    return found
 
 
 def worded(error: Exception) -> WireError:

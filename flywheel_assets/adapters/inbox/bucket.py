@@ -4,7 +4,14 @@ from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from flywheel_assets.adapters.inbox.names import after_unaddressable, is_delivery, readable_name
+from flywheel_assets.adapters.inbox.names import (
+    after_unaddressable,
+    is_delivery,
+    is_in_folder,
+    is_left,
+    misnamed,
+    readable_name,
+)
 from flywheel_assets.adapters.s3 import UnaddressableError, asking, open_bucket
 from flywheel_assets.domain.errors import AbsentError, InvalidInputError, ReadError, UnauthorisedError, UnreadableError
 from flywheel_assets.domain.limits import DEFAULT_LIMITS, Limits
@@ -33,8 +40,9 @@ class BucketInbox:
     The listing is read page by page, and a body only when somebody takes it. Raises UsageError for what is no such URL.
 
     A name that nothing can address (``//``, ``..``, control characters) is a delivery that cannot be read, whatever
-    folder it is in. obstore gives nothing of its page: so the listing goes on behind it, and ends with an error that
-    names it, for there may be receipts before it that nobody saw.
+    folder it is in. obstore gives nothing of its page. Of one in a folder below, the server is asked again for what is
+    in none, and all is there. Else the listing goes on behind it, and ends with an error that names it, for there may
+    be receipts before it that nobody saw.
     """
 
     def __init__(self, url: str, limits: Limits = DEFAULT_LIMITS) -> None:
@@ -45,7 +53,10 @@ class BucketInbox:
         self._limits = limits
 
     def deliveries(self, seen: Container[str] = frozenset()) -> Iterator[Delivery]:
-        """Every ``*.json`` by name, in the order of S3: bytes. Raises ReadError when it cannot be listed."""
+        """Every ``*.json`` by name, in the order of S3: bytes; and unread what else lies directly there.
+
+        Raises ReadError when it cannot be listed.
+        """
         for found in self._listed():
             if isinstance(found, UnaddressableError):
                 yield self._unaddressable(found)
@@ -65,23 +76,47 @@ class BucketInbox:
         return None
 
     def _listed(self) -> Iterator["ObjectMeta | UnaddressableError"]:
-        """All deliveries, and between them what obstore stopped at; the first of that is raised at the end."""
-        met: list[UnaddressableError] = []
-        behind: str | None = None
-        while True:
+        """All deliveries, and between them what obstore stopped at. Raises the first of that if it may hide others."""
+        last = ""
+        try:
+            for found in self._listed_behind(None):
+                last = found["path"]
+                yield found
+        except UnaddressableError as error:
+            flat = self._outside_folders() if is_in_folder(error.key, self._below) else None
+            if flat is None:
+                yield from self._listed_around(error)
+                return
+            yield error
+            yield from (found for found in flat if found["path"].encode() > last.encode())
+
+    def _listed_around(self, first: UnaddressableError) -> Iterator["ObjectMeta | UnaddressableError"]:
+        """What comes after the page that holds ``first``, and all further such names. Raises it at the end."""
+        met, behind = first, ""
+        for _ in range(_UNADDRESSABLE):
+            if not met.key:
+                break
+            yield met
+            last, behind = behind, after_unaddressable(met.key, self._below)
+            if behind.encode() <= last.encode():
+                break
             try:
                 yield from self._listed_behind(behind)
                 break
             except UnaddressableError as error:
-                met.append(error)
-                if len(met) > _UNADDRESSABLE or not error.key:
-                    break
-                yield error
-                last, behind = behind, after_unaddressable(error.key, self._below)
-                if behind.encode() <= (last or "").encode():
-                    break
-        if met:
-            raise met[0]
+                met = error
+        raise first
+
+    def _outside_folders(self) -> "list[ObjectMeta] | None":
+        """What lies in no folder, all at once; None where there is a name of that kind too that nothing can address."""
+        import obstore
+
+        try:
+            with _asking(f"The inbox {self._place}"):
+                found = obstore.list_with_delimiter(self._store)["objects"]
+        except UnaddressableError:
+            return None
+        return sorted((each for each in found if is_left(each["path"])), key=lambda each: each["path"].encode())
 
     def _listed_behind(self, name: str | None) -> Iterator["ObjectMeta"]:
         import obstore
@@ -94,7 +129,7 @@ class BucketInbox:
                 page = next(pages, None)
             if page is None:
                 return
-            yield from (found for found in page if is_delivery(found["path"]))
+            yield from (found for found in page if is_left(found["path"]))
 
     @staticmethod
     def _unaddressable(error: UnaddressableError) -> Delivery:
@@ -103,6 +138,8 @@ class BucketInbox:
 
     def _delivery(self, found: "ObjectMeta", version: str) -> Delivery | None:
         """The object as a delivery; None when it was taken away since it was listed."""
+        if not is_delivery(found["path"]):
+            return misnamed(found["path"], version)
         shown, size, most = readable_name(found["path"]), int(found["size"]), self._limits.signed_bytes
         if size > most:
             problem = f"{shown} has {size:,} bytes, and at most {most:,} are read. Make the receipt smaller."

@@ -10,7 +10,7 @@ from flywheel_assets.adapters.nix.copying import Filed
 from flywheel_assets.adapters.nix.folder import relative_name
 from flywheel_assets.adapters.nix.narinfo import NarInfo, parse_narinfo, render_narinfo
 from flywheel_assets.adapters.nix.signatures import NixSigningKey
-from flywheel_assets.domain.errors import AbsentError, InvalidInputError, NameTakenError, PublicationError
+from flywheel_assets.domain.errors import AbsentError, InvalidInputError, NameTakenError, PublicationError, ReadError
 from flywheel_assets.domain.inspections import ReadState
 from flywheel_assets.domain.limits import Limits
 from flywheel_assets.domain.names import STORE_PATH, store_path_hash
@@ -76,22 +76,26 @@ class Shelf:
             raise PublicationError(f"The NAR of {expected.path} is not on the surface: copy it first.")
         self._files.put(name, self._signed(expected, copied, deriver, there.sigs if there else ()))
 
-    def needed(self, roots: Iterable[str]) -> frozenset[str]:
+    def needed(self, roots: Iterable[str]) -> tuple[frozenset[str], tuple[str, ...]]:
         """The store paths that consumers of these need: all that the narinfos here refer to, and what refers to that.
 
-        Raises ReadError or InvalidInputError: what cannot be read may refer to anything.
+        With a sentence for each narinfo that cannot be read: that may refer to anything.
         """
         found: set[str] = set()
+        untold: list[str] = []
         waiting = set(roots)
         while waiting:
             path = waiting.pop()
+            references: tuple[str, ...] = ()
             try:
                 references = self.narinfo(path).references
             except AbsentError:
                 continue  # nobody can fetch it from here
+            except (ReadError, InvalidInputError) as error:
+                untold.append(f"what {path} needs cannot be told: {error}")
             found.add(path)
             waiting |= set(references) - found
-        return frozenset(found)
+        return frozenset(found), tuple(sorted(untold))
 
     def remove(self, expected: Expected) -> bool:
         """Take the narinfo of a path away that is this very content; whether it did. Raises as ``narinfo``."""

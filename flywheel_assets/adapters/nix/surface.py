@@ -5,7 +5,7 @@ of their file, proofs in ``attestations``. Each step looks at what is there and 
 interrupted anywhere and run again.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -36,13 +36,18 @@ from flywheel_assets.adapters.nix.published import (
 from flywheel_assets.adapters.nix.shelf import Shelf
 from flywheel_assets.adapters.nix.signatures import NixSigningKey, public_key
 from flywheel_assets.domain.artifacts import Artifact
-from flywheel_assets.domain.errors import AbsentError, InvalidInputError, LimitExceededError, PublicationError
+from flywheel_assets.domain.errors import (
+    AbsentError,
+    InvalidInputError,
+    LimitExceededError,
+    PublicationError,
+    ReadError,
+)
 from flywheel_assets.domain.inspections import Reading
 from flywheel_assets.domain.limits import DEFAULT_LIMITS, Limits
-from flywheel_assets.domain.names import STORE_PATH, store_path_hash
 from flywheel_assets.domain.publications import Attached, Plan, Proof, Release
 from flywheel_assets.domain.withdrawals import Unpublished
-from flywheel_assets.ports import Progress
+from flywheel_assets.ports import Progress, agreed
 
 _CACHE_INFO_TEXT = b"StoreDir: /nix/store\nWantMassQuery: 1\nPriority: 30\n"
 _NARS = "nar"
@@ -136,8 +141,10 @@ class NixCacheSurface:
                 )
         self._target.settle()
 
-    def reveal(self, plan: Plan) -> None:
+    def reveal(self, plan: Plan, last_word: Callable[[], object] = agreed) -> None:
         """Write the narinfos, each after those that it refers to and the root last, signed by the release key.
+
+        Of a large closure that takes minutes: ``last_word`` is asked before the root's.
 
         Raises PublicationError when a NAR was not copied, NameTakenError when somebody was faster with other
         content.
@@ -152,6 +159,7 @@ class NixCacheSurface:
             is_root = path == closure.root
             if is_root:
                 self._target.settle()  # not even a power cut shows the root without what it refers to
+                last_word()
             if path in names:
                 self._shelf.reveal(paths[path], self._copied.get(path), closure.deriver if is_root else None)
 
@@ -175,20 +183,35 @@ class NixCacheSurface:
     def withdraw(self, release: Release, mark: Proof, others: Collection[str]) -> Unpublished:
         """``mark`` takes the place of the summary; then the narinfos that no other closure needs go, the root's first.
 
+        Of a flake's release that is the summary in the folder of that release (``proofs_folder``).
+
         So nothing that is visible ever refers to what is gone. NARs stay: nobody finds them by name, and another path
         may have the same. The paths are those of the receipt; what an upstream vouched for is the upstream's.
+        Where it cannot be told what others need, all stays but for the root, and of what cannot be read itself what
+        that refers to.
         """
         closure = nix_closure(release.artifact)
-        folder = f"{ATTESTATIONS}/{store_path_hash(closure.root)}"
-        needed = self._shelf.needed(_roots(others))
-        listed = members(closure)
-        order = [path for path in reference_graph(listed).static_order() if path in listed]
-        self._target.prepare(ATTESTATIONS, folder)
+        folder = proofs_folder(closure.root, _resource(release))
+        self._target.prepare(ATTESTATIONS, proofs_folder(closure.root), folder)
         self._target.put(f"{folder}/{proof_name(mark.name, mark.form)}", mark.envelope)
         self._target.settle()
-        removed = [path for path in reversed(order) if path not in needed and self._shelf.remove(listed[path])]
+        needed, untold = self._shelf.needed(others)
         kept = [f"{closure.root} is needed by something else that is published here"] * (closure.root in needed)
-        return Unpublished(removed=tuple(removed), remaining=tuple(kept))
+        listed = members(closure)
+        order = [path for path in reference_graph(listed).static_order() if path in listed]
+        going = [path for path in reversed(order) if path not in needed and (path == closure.root or not untold)]
+        removed, unread = self._removed(listed[path] for path in going)
+        return Unpublished(removed=removed, remaining=(*kept, *untold, *unread))
+
+    def _removed(self, going: Iterable[Expected]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Which narinfos went, each before those that it refers to, and why no more of them did."""
+        removed = []
+        for each in going:
+            try:
+                removed += [each.path] * self._shelf.remove(each)
+            except (ReadError, InvalidInputError) as error:
+                return tuple(removed), (f"{each.path}, and what it refers to: {error}",)
+        return tuple(removed), ()
 
     @property
     def _threads(self) -> int:
@@ -239,14 +262,6 @@ class NixCacheSurface:
             return self._target.read(name, len(data)) == data
         except LimitExceededError:
             return False
-
-
-def _roots(references: Collection[str]) -> Iterator[str]:
-    """The store paths of references, wherever these lead: a cache may have moved, or have more than one address."""
-    for reference in references:
-        root = reference.rpartition("#")[2]
-        if STORE_PATH.fullmatch(root):
-            yield root
 
 
 def _resource(release: Release) -> str | None:

@@ -93,6 +93,10 @@ class OciLayout:
         """What ``name`` points to in index.json, unverified; None when nothing carries that name."""
         return layout_index.named(self.index(), name, str(self.path))
 
+    def tags_of(self, digest: Sha256) -> tuple[str, ...]:
+        """The names that ``digest`` has in index.json. AbsentError when there is none."""
+        return layout_index.names_of(self.index(), digest)
+
     def referrers(self, subject: ManifestDigest) -> list[Descriptor]:
         """From the index under the fallback tag. AbsentError when that is named and not there."""
         name = fallback_tag(subject)

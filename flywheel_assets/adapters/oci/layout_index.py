@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from flywheel_assets.adapters.oci.documents import OCI_INDEX, ChildDescriptor
+from flywheel_assets.domain.digests import Sha256
 from flywheel_assets.domain.errors import InvalidInputError
 from flywheel_assets.domain.limits import DEFAULT_LIMITS, Limits
 from flywheel_assets.domain.statements import invalid
@@ -45,6 +46,12 @@ def named(index: JsonObject, name: str, document: str) -> ChildDescriptor | None
     if len({str(descriptor.digest) for descriptor in found}) > 1:
         raise InvalidInputError(document, REF_NAME, f"{name!r} names more than one manifest", _REMEDY)
     return found[0] if found else None
+
+
+def names_of(index: JsonObject, digest: Sha256) -> tuple[str, ...]:
+    """The names of a manifest."""
+    names = (_name_of(entry) for entry in index["manifests"] if entry.get("digest") == str(digest))
+    return tuple(dict.fromkeys(name for name in names if name))
 
 
 def with_names(index: JsonObject, wanted: Mapping[str, Mapping[str, Any]], *, keep_replaced: bool) -> JsonObject:

@@ -19,7 +19,7 @@ from flywheel_assets.adapters.http.credentials import ANONYMOUS, Credentials
 from flywheel_assets.adapters.http.response import Response
 from flywheel_assets.adapters.http.retrying import patiently
 from flywheel_assets.adapters.http.wire import Octets
-from flywheel_assets.adapters.oci import registry_referrers
+from flywheel_assets.adapters.oci import registry_referrers, registry_tags
 from flywheel_assets.adapters.oci.auth import Access, scope
 from flywheel_assets.adapters.oci.bodies import both, in_parallel
 from flywheel_assets.adapters.oci.documents import INDEX_TYPES, MANIFEST_TYPES, ChildDescriptor
@@ -139,6 +139,10 @@ class RegistryRepository:
             return ChildDescriptor(media_type=media_type, digest=ManifestDigest.of(data), size=len(data))
         except ValidationError as error:
             raise invalid(error, f"{self.place}:{name}", _REMEDY) from error
+
+    def tags_of(self, digest: Sha256) -> tuple[str, ...]:
+        """By asking each tag that the registry lists."""
+        return registry_tags.tags_of(self, digest)
 
     def referrers(self, subject: ManifestDigest) -> list[Descriptor]:
         """From the referrers API, else from the index under the fallback tag."""

@@ -5,15 +5,13 @@ page for people, or with 303 See Other, which leads to one: all but an index is 
 is told so; and so is who is led by any other redirect to a host that the surface does not list, for there the list is.
 """
 
-import re
 from collections.abc import Sequence
 from functools import partial
 from http import HTTPStatus
 from itertools import chain
 from typing import TYPE_CHECKING
-from urllib.parse import urljoin
 
-from flywheel_assets.adapters.http.answers import refusal
+from flywheel_assets.adapters.http.answers import next_page, refusal
 from flywheel_assets.adapters.http.retrying import patiently
 from flywheel_assets.adapters.oci.documents import OCI_INDEX
 from flywheel_assets.adapters.oci.fallback import entries_of, includes, with_entries
@@ -25,7 +23,6 @@ if TYPE_CHECKING:
     from flywheel_assets.adapters.oci.registry import RegistryRepository
 
 MAX_PAGES = 20
-_NEXT = re.compile(r'<([^<>]*)>\s*;[^,]*\brel="?next"?')
 
 
 def listed(repository: "RegistryRepository", subject: ManifestDigest) -> list[Descriptor]:
@@ -121,5 +118,4 @@ def _page(repository: "RegistryRepository", target: str) -> tuple[bytes, str, st
         if response.header("Content-Type").partition(";")[0].strip() != OCI_INDEX:
             return None
         data = response.read(repository.registry.limits.manifest_bytes)
-        match = _NEXT.search(response.header("Link"))
-        return data, response.url, urljoin(response.location, match[1]) if match else ""
+        return data, response.url, next_page(response)

@@ -53,6 +53,10 @@ class Repository(Protocol):
         """What a tag points to; None when nothing carries that name."""
         ...
 
+    def tags_of(self, digest: Sha256) -> tuple[str, ...]:
+        """All tags that name a manifest, whoever set them. AbsentError where no tags are known at all."""
+        ...
+
     def referrers(self, subject: ManifestDigest) -> list[Descriptor]:
         """Entries of what refers to ``subject``, as they are listed: nobody's word. None listed: an empty list.
 

@@ -5,7 +5,7 @@ repeat, and what a crash leaves behind is either whole or unnamed.
 """
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import chain
 
 from flywheel_assets.adapters.files import one_at_a_time, state_of
@@ -23,6 +23,7 @@ from flywheel_assets.domain.artifacts import OciImage
 from flywheel_assets.domain.digests import ManifestDigest
 from flywheel_assets.domain.errors import (
     AbsentError,
+    FlywheelError,
     InvalidInputError,
     PublicationError,
     ReadBackError,
@@ -33,7 +34,7 @@ from flywheel_assets.domain.inspections import Reading, ReadState
 from flywheel_assets.domain.limits import DEFAULT_LIMITS, Limits
 from flywheel_assets.domain.publications import Attached, Plan, Proof, Release
 from flywheel_assets.domain.withdrawals import Unpublished
-from flywheel_assets.ports import Progress
+from flywheel_assets.ports import Progress, agreed
 
 Find = Callable[[str], Repository]
 
@@ -105,7 +106,7 @@ class OciSurface:
         with _refusals():
             attaching.attach(target, self._subject(image, target), proofs_, self._limits)
 
-    def reveal(self, plan: Plan) -> None:
+    def reveal(self, plan: Plan, last_word: Callable[[], object] = agreed) -> None:
         """Set the tags, after another look at all of them: one that was right in the plan may have been moved since.
 
         NameTakenError when one was taken since the plan, ReadError when the image is not there.
@@ -114,6 +115,7 @@ class OciSurface:
         image, target = self._place(release, self._target)
         with _refusals():
             wanted = self._known.wanted(image, lambda: wanted_of(image, target, target, self._limits))
+            last_word()
             target.set_names(dict.fromkeys(release.tags, wanted.documents[-1].descriptor), release.moving)
 
     def read_back(self, release: Release, progress: Progress, proofs_: Sequence[Proof] = ()) -> tuple[Reading, ...]:
@@ -149,19 +151,23 @@ class OciSurface:
         return tuple(item.attached for item in found if item.attached is not None)
 
     def withdraw(self, release: Release, mark: Proof, others: Collection[str]) -> Unpublished:
-        """``mark`` becomes a referrer and one of cosign's attestations; then the tags that name the image go.
+        """``mark`` becomes a referrer and one of cosign's attestations; then every tag that names the image goes.
 
+        Whoever set it: the release's own may not be all. They are asked for beside those that the place lists: it may
+        not tell of them. What cannot be told of one keeps no other.
         The manifest stays under its digest, where the mark says what it is: indexes of others may list it.
         """
-        del others  # a tag is one release's, and nothing that images share is touched
+        del others  # a tag is one image's, and nothing that images share is touched
         image, target = self._place(release, self._target)
-        with _refusals():
+        is_there = False
+        with _refusals(), suppress(AbsentError):  # what somebody deleted needs no mark, and has tags that lead nowhere
             attaching.attach(target, self._subject(image, target), [mark], self._limits)
-            tagged = [tag for tag in release.tags if (at := _tag(target, tag)) and at.digest == image.manifest]
-            refusals = [target.remove_tag(tag, image.manifest) for tag in tagged]
-        still = tuple(why for why in refusals if why)
-        gone = tuple(f"tag {tag}" for tag, why in zip(tagged, refusals, strict=True) if not why)
-        return Unpublished(removed=gone, remaining=still)
+            is_there = True
+        listed, unlisted = _listed(target, image, is_there=is_there)
+        tags = tuple(dict.fromkeys((*listed, *release.tags)))
+        answers = [_untag(target, tag, image.manifest) for tag in tags]
+        gone = tuple(f"tag {tag}" for tag, (is_gone, _) in zip(tags, answers, strict=True) if is_gone)
+        return Unpublished(removed=gone, remaining=(*(why for _, why in answers if why), *unlisted))
 
     def _lacking(
         self, image: OciImage, consumer: Repository, proofs_: Sequence[Proof], found: Sequence[Reading]
@@ -239,6 +245,34 @@ def _tag(repository: Repository, name: str) -> ChildDescriptor | None:
         return repository.tag(name)
     except AbsentError:
         return None  # a layout that is yet to be made
+
+
+def _listed(repository: Repository, image: OciImage, *, is_there: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The tags that name the image, and why there may be more of them.
+
+    Where the image is there so is its mark, under a tag of cosign's: a place that has no tags then does not tell them.
+    """
+    try:
+        return repository.tags_of(image.manifest), ()
+    except AbsentError as error:
+        if not is_there:
+            return (), ()
+        why: FlywheelError = error
+    except (ReadError, InvalidInputError) as error:
+        why = error
+    return (), (f"any tag that the release did not set: {why}",)
+
+
+def _untag(repository: Repository, name: str, digest: ManifestDigest) -> tuple[bool, str]:
+    """Whether a tag named the manifest and does no more; and why it still may."""
+    try:
+        at = _tag(repository, name)
+        if at is None or str(at.digest) != str(digest):
+            return False, ""
+        why = repository.remove_tag(name, digest)
+    except (ReadError, InvalidInputError, PublicationError) as error:
+        return False, f"the tag {name}: {error}"
+    return not why, why
 
 
 def _beside(repository: Repository, subject: ManifestDigest) -> set[str]:

@@ -159,11 +159,12 @@ def test_a_release_is_yanked_where_it_is_not_listed_and_still_told_of(
     assert found == (wanted if expected else None)
 
 
-def test_a_release_of_a_revision_that_nobody_tells_is_neither_absent_nor_ours(scripted: Scripted) -> None:
+def test_a_release_that_is_not_listed_is_yanked_also_where_its_revision_is_not_told(scripted: Scripted) -> None:
     scripted.answers[LIST] = Answer(200, {}, b"[]")
     scripted.answers[VERSION] = Answer(200, {}, b'{"version": "1.2.3", "project": "octo-repo"}')
-    with pytest.raises(InvalidInputError, match="revision"):
-        release_of(HttpClient(scripted.url), FLAKE, "1.2.3")
+    assert release_of(HttpClient(scripted.url), FLAKE, "1.2.3") == FlakeVersion(
+        version="1.2.3", revision=None, yanked=True
+    )
 
 
 ODD = [

@@ -89,3 +89,19 @@ def test_a_release_that_is_there_is_never_replaced(tmp_path: Path) -> None:
         stand_in.release(FLAKE, "1.2.3", revision)
     reply = stand_in.answer("GET", f"/f/{FLAKE}/releases", b"")
     assert [each["revision"] for each in reply.document] == ["a" * 40]
+
+
+def test_a_revision_rolls_under_one_version_as_its_count_of_commits_is_its_own(tmp_path: Path) -> None:
+    stand_in, inputs = (
+        StandIn(tmp_path),
+        {"version": "rolling", "attribute": "packages.x.y", "store_path": "/nix/store/p"},
+    )
+    for revision in ("a" * 40, "b" * 40, "a" * 40):
+        order = json.dumps({"ref": "main", "inputs": {**inputs, "revision": revision}}).encode()
+        stand_in.answer("POST", "/repos/o/octo-repo/actions/workflows/publish.yml/dispatches", order)
+        run = stand_in.runs()[-1]["id"]
+        for _ in range(2):
+            ended = stand_in.answer("GET", f"/repos/o/octo-repo/actions/runs/{run}", b"").document
+    assert ended["conclusion"] == "failure", "the version is there"
+    reply = stand_in.answer("GET", "/f/stand-in.invalid/octo-repo/releases", b"")
+    assert [each["version"] for each in reply.document] == [f"0.1.2+rev-{'b' * 40}", f"0.1.1+rev-{'a' * 40}"]

@@ -20,7 +20,6 @@ from flywheel_assets.domain.errors import (
     ReadError,
     UnreadableError,
 )
-from flywheel_assets.domain.inspections import ReadState
 from flywheel_assets.domain.platform_runs import Ending
 from flywheel_assets_tests.fakes import NOW
 from flywheel_assets_tests.flakes import (
@@ -157,15 +156,6 @@ def test_a_release_of_another_revision_does_not_read_back(bench: Hub, fault: str
     assert found.revision != REVISION
     revision = bench.workflow.read_back(RELEASE, silent)[0]
     assert (revision.expected_digest, revision.digest) == (str(REVISION), str(found.revision))
-
-
-def test_a_store_path_that_is_not_told_is_one_that_does_not_read_back(bench: Hub) -> None:
-    bench.stand_in.fault("without-outputs", 1)
-    published(bench.workflow, RELEASE)
-    revision, output = bench.workflow.read_back(RELEASE, silent)
-    assert revision.digest == revision.expected_digest
-    assert (output.state, output.digest) == (ReadState.ABSENT, "")
-    assert RELEASE.artifact.name == output.expected_digest
 
 
 def test_a_version_that_is_there_already_ends_the_run_as_the_workflow_ends_it(bench: Hub) -> None:

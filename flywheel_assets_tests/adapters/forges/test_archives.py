@@ -46,7 +46,9 @@ def test_names_are_no_paths() -> None:
     assert "\x1b" not in found.name
 
 
-@pytest.mark.parametrize("data", [b"", b"PK", b"<html>", archive(one=b"1" * 900)[:-30]])
+@pytest.mark.parametrize(
+    "data", [b"", b"PK", b"<html>", archive(one=b"1" * 900)[:-30]], ids=["empty", "begun", "a-page", "cut-off"]
+)
 def test_what_is_no_whole_archive_is_one_problem(data: bytes) -> None:
     assert "no whole zip archive" in problem(data)
 

@@ -1,9 +1,6 @@
 """Downloads from a forge: what an artifact's answer may be, and where it may lead."""
 
-from collections.abc import Iterator
-
 import pytest
-import stamina
 
 from flywheel_assets.adapters.forges.asking import Asking
 from flywheel_assets.adapters.forges.github import GithubRuns
@@ -15,23 +12,6 @@ from flywheel_assets.domain.platform_runs import PlatformRun
 from flywheel_assets.ports import Delivery
 from flywheel_assets_tests.forge import REPOSITORY, Github, Left, served
 from flywheel_assets_tests.scripted import Answer, Scripted
-
-
-@pytest.fixture(autouse=True)
-def _no_waiting() -> Iterator[None]:
-    with stamina.set_testing(True, attempts=4, cap=True):
-        yield
-
-
-@pytest.fixture
-def forge() -> Github:
-    return Github()
-
-
-@pytest.fixture
-def server(forge: Github) -> Iterator[Scripted]:
-    with served(forge) as found:
-        yield found
 
 
 @pytest.fixture

@@ -1,9 +1,6 @@
 """Attestations by digest: bundles as the list holds them or leads to them, and what else may lie there."""
 
-from collections.abc import Iterator
-
 import pytest
-import stamina
 
 from flywheel_assets.adapters.forges.asking import Asking
 from flywheel_assets.adapters.forges.github import GithubRuns
@@ -20,23 +17,6 @@ from flywheel_assets_tests.scripted import Answer, Scripted
 DIGEST = Sha256.of(b"artifact")
 BUNDLE = b'{"dsseEnvelope":{},"mediaType":"x"}'
 SMALL = Limits(attestations=3, receipt_bytes=1000, signature_material_bytes=0)
-
-
-@pytest.fixture(autouse=True)
-def _no_waiting() -> Iterator[None]:
-    with stamina.set_testing(True, attempts=2, cap=True):
-        yield
-
-
-@pytest.fixture
-def forge() -> Github:
-    return Github()
-
-
-@pytest.fixture
-def server(forge: Github) -> Iterator[Scripted]:
-    with served(forge) as found:
-        yield found
 
 
 @pytest.fixture
@@ -130,7 +110,49 @@ def test_no_more_are_read_than_the_limit_and_that_there_may_be_more_is_told(forg
         forge.attest(DIGEST.hex, BUNDLE)
     *bundles, last = found(source)
     assert [each.data for each in bundles] == [BUNDLE] * 3
-    assert "are 3 or more" in last.problem
+    assert "are more than 3" in last.problem
+
+
+@pytest.mark.parametrize("kept", [1, 2, 3])
+def test_as_many_as_the_limit_are_all_of_them(forge: Github, source: GithubRuns, kept: int) -> None:
+    for _ in range(kept):
+        forge.attest(DIGEST.hex, BUNDLE)
+    assert [each.data for each in found(source)] == [BUNDLE] * kept
+
+
+def test_a_list_goes_on_where_its_pages_say_and_is_read_again_from_what_did_not_change(
+    forge: Github, source: GithubRuns
+) -> None:
+    forge.attestations_at_once = 2
+    for number in range(3):
+        forge.attest(DIGEST.hex, b'{"mediaType":"%d"}' % number)
+    for _ in range(2):
+        assert [each.data for each in found(source)] == [b'{"mediaType":"%d"}' % number for number in range(3)]
+    assert forge.unchanged == 2
+
+
+def test_where_the_limit_ends_in_the_middle_of_the_pages_that_is_told(forge: Github, source: GithubRuns) -> None:
+    for at_once in (1, 2, 3):
+        forge.attestations_at_once = at_once
+        forge.attested.clear()
+        for _ in range(4):
+            forge.attest(DIGEST.hex, BUNDLE)
+        *bundles, last = found(source)
+        assert (len(bundles), last.data) == (3, None)
+        assert "are more than 3" in last.problem
+
+
+def test_pages_that_never_end_are_left_after_the_limit_and_that_is_told(source: GithubRuns, server: Scripted) -> None:
+    path = f"/repos/harbour/tide-clock/attestations/{DIGEST}"
+    server.answers[path] = Answer(200, {"Link": f'<{path}?after=x>; rel="next"'}, b'{"attestations": []}')
+    assert "go on for more than 10 pages" in problem(source)
+    assert len(server.asked) == 10
+
+
+def test_a_page_that_leads_off_the_forge_is_a_problem(source: GithubRuns, server: Scripted) -> None:
+    leads = {"Link": '<https://elsewhere.example/x>; rel="next"'}
+    server.answers[f"/repos/harbour/tide-clock/attestations/{DIGEST}"] = Answer(200, leads, b'{"attestations": []}')
+    assert "elsewhere.example" in problem(source)
 
 
 def test_the_host_of_bundles_is_one_of_the_sources_hosts_and_is_shown_no_token(forge: Github) -> None:

@@ -43,6 +43,7 @@ USED = (
     f"{WORKFLOW}/dispatches",
     f"{WORKFLOW}/runs",
     f"{RUNS}/{{run_id}}",
+    f"{RUNS}/{{run_id}}/cancel",
 )
 REPOSITORY = "https://github.com/octo-org/octo-repo"
 STOOD_IN = "/repos/octo-org/octo-repo/actions"
@@ -148,6 +149,10 @@ def test_a_run_of_a_workflow_is_looked_for_and_looked_at_as_described(prism: Ser
     assert workflows.find(REPOSITORY, "build.yml", "Update README.md", since) is None
     run = workflows.look(REPOSITORY, "build.yml", "30433642")
     assert (run.url, run.ending) == (f"{REPOSITORY}/actions/runs/30433642", None)
+
+
+def test_a_run_is_cancelled_as_described(prism: Server) -> None:
+    GithubWorkflows(asking(prism)).cancel(REPOSITORY, "30433642")
 
 
 def test_the_stand_in_answers_as_described(peer_path: PeerPath, tmp_path: Path) -> None:

@@ -4,9 +4,9 @@ import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
-import stamina
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,6 +22,7 @@ from flywheel_assets.domain.errors import (
     FlywheelError,
     InvalidInputError,
     LedAstrayError,
+    LimitExceededError,
     PublicationError,
     RateLimitedError,
     UnauthorisedError,
@@ -48,12 +49,6 @@ ONE: dict[str, Any] = {
     "created_at": "2026-11-23T12:00:00Z",
 }
 STARTED = {"workflow_run_id": 42, "run_url": "https://api.github.com/x", "html_url": ONE["html_url"]}
-
-
-@pytest.fixture(autouse=True)
-def _no_waiting() -> Iterator[None]:
-    with stamina.set_testing(True, attempts=4, cap=True):
-        yield
 
 
 @pytest.fixture
@@ -249,10 +244,24 @@ def test_a_run_by_another_event_with_the_request_in_its_title_is_none(
     assert workflows.find(REPOSITORY, "release.yml", REQUEST, NOW) is not None
 
 
-def test_pages_are_read_to_their_bound_and_no_further(scripted: Scripted, workflows: GithubWorkflows) -> None:
-    scripted.answers[RUNS] = told({"workflow_runs": [{**ONE, "display_title": "another"}] * 100})
-    assert workflows.find(REPOSITORY, "release.yml", REQUEST, NOW) is None
+def test_pages_are_read_to_their_bound_and_a_list_that_goes_on_has_not_said_that_there_is_no_run(
+    scripted: Scripted, workflows: GithubWorkflows
+) -> None:
+    others = [{**ONE, "display_title": "another"}] * 99
+    scripted.answers[RUNS] = told({"workflow_runs": [*others, ONE]})
+    assert workflows.find(REPOSITORY, "release.yml", REQUEST, NOW) is not None
+    scripted.asked.clear()
+    scripted.answers[RUNS] = told({"workflow_runs": [*others, others[0]]})
+    with pytest.raises(LimitExceededError, match="more than 1,000 runs of three days"):
+        workflows.find(REPOSITORY, "release.yml", REQUEST, NOW)
     assert len([asked for asked in scripted.asked if asked.path.endswith("/runs")]) == 10
+
+
+def test_a_run_is_looked_for_around_when_it_was_asked_for_alone(scripted: Scripted, workflows: GithubWorkflows) -> None:
+    """Or a request of long ago could never be looked for again where a thousand others came after it."""
+    scripted.answers[RUNS] = told({"workflow_runs": []})
+    workflows.find(REPOSITORY, "release.yml", REQUEST, NOW)
+    assert "created=2026-11-23T12:00:00Z..2026-11-26T12:00:00Z" in unquote(scripted.asked[-1].target)
 
 
 @pytest.fixture(scope="module")

@@ -1,35 +1,22 @@
 """What GitHub's API is asked besides runs, jobs and artifacts: which names are tags, and when a commit was made."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
-import stamina
 
 from flywheel_assets.adapters.forges.asking import Asking
 from flywheel_assets.adapters.forges.github import GithubRuns
 from flywheel_assets.adapters.http.client import HttpClient
 from flywheel_assets.domain.platform_runs import PlatformRun
-from flywheel_assets_tests.forge import REPOSITORY, ForgeRun, Github, served
+from flywheel_assets_tests.forge import REPOSITORY, ForgeRun, Github
+from flywheel_assets_tests.scripted import Scripted
 
 COMMITTED = datetime(2026, 4, 1, tzinfo=UTC)
 
 
-@pytest.fixture(autouse=True)
-def _no_waiting() -> Iterator[None]:
-    with stamina.set_testing(True, attempts=2, cap=True):
-        yield
-
-
 @pytest.fixture
-def forge() -> Github:
-    return Github()
-
-
-@pytest.fixture
-def source(forge: Github) -> Iterator[GithubRuns]:
-    with served(forge) as server:
-        yield GithubRuns(Asking(HttpClient(server.url)))
+def source(server: Scripted) -> GithubRuns:
+    return GithubRuns(Asking(HttpClient(server.url)))
 
 
 def recorded(forge: Github, source: GithubRuns, run: ForgeRun) -> PlatformRun:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from flywheel_assets.adapters.http.client import HttpClient
 from flywheel_assets.adapters.http.heads import parsed
 from flywheel_assets.adapters.http.wire import Timeouts, WireError
+from flywheel_assets.domain.deadlines import left, within
 from flywheel_assets.domain.errors import InvalidInputError, LimitExceededError, UnreadableError
 from flywheel_assets.domain.limits import DEFAULT_LIMITS, MIB
 from flywheel_assets_tests.adapters.http.talking import answering, flooding, head_of, talking, trickling
@@ -139,6 +140,25 @@ def test_as_many_headers_as_allowed_are_read_and_not_a_byte_more() -> None:
 def test_a_server_that_only_trickles_is_given_up(start: bytes, piece: bytes) -> None:
     with talking(trickling(start, piece)) as url, pytest.raises(UnreadableError, match="bytes a second"):
         got(url, 1_000_000, QUICK)
+
+
+@pytest.mark.parametrize("start", [b"", CHUNKED])
+def test_all_that_a_visit_asks_ends_with_its_time_however_quick_each_answer_is(start: bytes) -> None:
+    talk = flooding(start, b"400\r\n" + b"a" * 1024 + b"\r\n") if start else trickling(b"", b"H")
+    began = time.monotonic()
+    with talking(talk, talk) as url, within(0.3):
+        for _ in range(2):
+            with pytest.raises(UnreadableError, match=r"the time for this visit is up|does not answer in time"):
+                got(url, 1_000_000_000)
+    assert time.monotonic() - began < 3
+
+
+def test_an_inner_time_is_no_longer_than_the_outer_one_and_both_end() -> None:
+    with within(5), within(60):
+        assert left(100) <= 5
+    with within(60), within(5):
+        assert left(100) <= 5
+    assert left(100) == 100
 
 
 def test_a_server_that_was_quick_before_is_given_up_when_it_trickles_all_the_same() -> None:

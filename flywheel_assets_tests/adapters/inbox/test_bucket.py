@@ -51,7 +51,17 @@ def test_only_what_lies_directly_below_the_prefix_is_delivered(prefix: str) -> N
         store.put(name, name.encode())
     S3Store.from_url(prefix.removesuffix("/box")).put("outside.json", b"x")
     found = {each.name: each.data for each in BucketInbox(prefix + "/").deliveries()}
-    assert found == {name: name.encode() for name in ("a.json", "b c.json", "100%.json", "größe.json")}
+    assert found == {name: name.encode() for name in ("a.json", "b c.json", "100%.json", "größe.json")} | {
+        "a.txt": None
+    }
+
+
+def test_what_is_not_called_as_a_receipt_is_told_and_not_read(scripted: Scripted, scripted_prefix: str) -> None:
+    serve(scripted, "/bucket", listing("", "notes.txt", "sub/notes.txt"))
+    (found,) = BucketInbox(scripted_prefix).deliveries()
+    assert (found.name, found.data, found.passing) == ("notes.txt", None, False)
+    assert "notes.txt is not called *.json" in found.problem
+    assert [asked.path for asked in scripted.asked] == ["/bucket"]
 
 
 def test_a_listing_of_several_pages_is_gone_through_in_order_and_only_as_far_as_it_is_asked(
@@ -111,10 +121,18 @@ def test_a_listing_that_fails_is_an_error_of_its_kind(
 
 
 def paged(scripted: Scripted, *names: str) -> None:
-    """A listing as S3 gives it: two names at once, in order, after the one that is asked for."""
+    """A listing as S3 gives it: two names at once, in order, after the one that is asked for; and flat in one page."""
     keys = sorted(f"inbox/{name}" for name in names)
 
     def answer(asked: Asked) -> Answer:
+        if "delimiter" in asked.query:
+            rests = [key.removeprefix("inbox/").partition("/") for key in keys]
+            body = bytes(listing(*(escape(rest[0], {"\n": "&#10;"}) for rest in rests if not rest[1])).body)  # type: ignore[arg-type]
+            folders = "".join(
+                f"<CommonPrefixes><Prefix>inbox/{escape(each)}/</Prefix></CommonPrefixes>"
+                for each in dict.fromkeys(rest[0] for rest in rests if rest[1])
+            )
+            return Answer(200, {}, body.replace(b"</ListBucketResult>", f"{folders}</ListBucketResult>".encode()))
         after = (asked.query.get("continuation-token") or asked.query.get("start-after") or [""])[0]
         rest = [key for key in keys if key > after]
         more = f"<NextContinuationToken>{rest[1]}</NextContinuationToken>" if len(rest) > PAGE else ""
@@ -126,7 +144,8 @@ def paged(scripted: Scripted, *names: str) -> None:
 
 
 PAGE = 2
-UNADDRESSABLE = ["../b.json", "./b.json", "/b.json", "b//c.json", "b\nc.json", "b\x7f.json", 'b//x" path: "y', "c/.."]
+UNADDRESSABLE = ["../b.json", "./b.json", "/b.json", "b\nc.json", "b\x7f.json"]
+IN_FOLDERS = ["b//c.json", 'b//x" path: "y', "c/..", "c/\x7f"]
 
 
 def everything(inbox: BucketInbox) -> tuple[dict[str, bool], str]:
@@ -159,33 +178,58 @@ def test_a_name_that_nothing_can_address_is_named_and_what_comes_after_its_page_
     assert (letter.data, letter.passing) == (None, False)
 
 
+@pytest.mark.parametrize("name", IN_FOLDERS)
+def test_such_a_name_in_a_folder_is_named_and_hides_nothing(
+    scripted: Scripted, scripted_prefix: str, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(adapter, "_PAGE", PAGE)
+    good = ["!1.json", "!2.json", "a.json", "d.json", "e.json", "f.json"]
+    paged(scripted, name, *good)
+    for each in good:
+        serve(scripted, f"/bucket/inbox/{quote(each)}", Answer(200, OBJECT, b"x"))
+    assert everything(BucketInbox(scripted_prefix)) == (
+        {**dict.fromkeys(good, True), readable_name(f"inbox/{name}"): False},
+        "",
+    )
+
+
+def test_where_such_names_lie_in_a_folder_and_outside_the_listing_goes_on_behind_both(
+    scripted: Scripted, scripted_prefix: str
+) -> None:
+    paged(scripted, "a//1.json", "b\n.json", "d.json")
+    serve(scripted, "/bucket/inbox/d.json", Answer(200, OBJECT, b"x"))
+    found, error = everything(BucketInbox(scripted_prefix))
+    assert found == {"inbox/a//1.json": False, "inbox/b\\x0a.json": False, "d.json": True}
+    assert '"inbox/a//1.json"' in error
+
+
 def test_several_such_names_are_all_named_and_too_many_end_the_listing(
     scripted: Scripted, scripted_prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    paged(scripted, "a//1.json", "b//1.json", "c//1.json", "d.json", "e.json")
+    paged(scripted, "a\n.json", "b\n.json", "c\n.json", "d.json", "e.json")
     serve(scripted, "/bucket/inbox/d.json", Answer(200, OBJECT, b"x"))
     serve(scripted, "/bucket/inbox/e.json", Answer(200, OBJECT, b"x"))
-    named = {f"inbox/{name}//1.json": False for name in "abc"}
+    named = {f"inbox/{name}\\x0a.json": False for name in "abc"}
     found, error = everything(BucketInbox(scripted_prefix))
     assert found == {**named, "d.json": True, "e.json": True}
-    assert '"inbox/a//1.json"' in error
+    assert '"inbox/a\\x0a.json"' in error
     monkeypatch.setattr(adapter, "_UNADDRESSABLE", 1)
     found, error = everything(BucketInbox(scripted_prefix))
-    assert found == {"inbox/a//1.json": False}
-    assert '"inbox/a//1.json"' in error
+    assert found == {"inbox/a\\x0a.json": False}
+    assert '"inbox/a\\x0a.json"' in error
 
 
 def test_a_server_that_never_gets_behind_such_a_name_is_not_asked_for_ever(
     scripted: Scripted, scripted_prefix: str
 ) -> None:
-    serve(scripted, "/bucket", listing("a//b.json", "c.json"))
-    with pytest.raises(UnreadableError, match=r"a//b\.json"):
+    serve(scripted, "/bucket", listing("a&#10;.json", "c.json"))
+    with pytest.raises(UnreadableError, match=r"a\\x0a\.json"):
         list(BucketInbox(scripted_prefix).deliveries())
     assert len(scripted.asked) == 2
 
 
 def test_such_a_name_makes_no_letter_of_what_the_server_says(scripted: Scripted, scripted_prefix: str) -> None:
-    paged(scripted, "Server returned non-2xx status code: 404 //b.json")
+    paged(scripted, "Server returned non-2xx status code: 404 \nb.json")
     with pytest.raises(UnreadableError, match="nothing can address"):
         list(BucketInbox(scripted_prefix).deliveries())
 

@@ -1,6 +1,7 @@
 """An inbox folder that anyone may write to: receipts are delivered, everything else is told or left alone."""
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,25 @@ def test_what_is_being_written_and_what_is_no_receipt_is_left_alone(tmp_path: Pa
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder/inner.json").write_text("x")
     assert deliveries(tmp_path) == []
+
+
+def test_what_is_no_receipt_after_an_hour_is_told_unread_and_once(tmp_path: Path) -> None:
+    for name in (".a.json", "a.json.tmp", "b.txt", "good.json"):
+        (tmp_path / name).write_text("x")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "good.json")
+    now = time.time()
+    assert [each.name for each in FolderInbox(tmp_path, SMALL, lambda: now + 3500).deliveries()] == ["good.json"]
+    inbox = FolderInbox(tmp_path, SMALL, lambda: now + 3700)
+    found = {each.name: each for each in inbox.deliveries()}
+    assert {name: each.data for name, each in found.items()} == {
+        **dict.fromkeys(("a.json.tmp", "b.txt", "folder", "link")),
+        "good.json": b"x",
+    }
+    assert found["b.txt"].problem.startswith("b.txt is not called *.json, so it was not read. Give it that ending")
+    assert not found["b.txt"].passing
+    assert inbox.delivery("b.txt") == found["b.txt"]
+    assert list(inbox.deliveries({each.version for each in found.values()})) == []
 
 
 def test_a_receipt_of_the_largest_size_is_read_and_a_larger_one_is_not(tmp_path: Path) -> None:

@@ -21,14 +21,19 @@ from flywheel_assets.domain.artifacts import OciImage
 from flywheel_assets.domain.digests import ManifestDigest, Sha256
 from flywheel_assets.domain.errors import (
     AbsentError,
+    InvalidInputError,
+    LimitExceededError,
     NameTakenError,
     PublicationError,
     ReadBackError,
+    UnauthorisedError,
+    UnreadableError,
     UsageError,
 )
 from flywheel_assets.domain.inspections import Reading, ReadState
 from flywheel_assets.domain.limits import DEFAULT_LIMITS
 from flywheel_assets.domain.publications import Proof, Release
+from flywheel_assets.domain.withdrawals import Unpublished
 from flywheel_assets_tests.adapters.oci.images import (
     INDEX,
     MANIFEST,
@@ -427,6 +432,48 @@ def test_a_broken_list_of_proofs_is_an_error_and_not_no_proofs(
         surface.proofs(release_of(image, "v1"))
     with pytest.raises(PublicationError):
         surface.plan(release_of(image, "v1"))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        UnauthorisedError("Tags are not listed to this reader."),
+        UnreadableError("The list of tags broke off."),
+        AbsentError("There is no list of tags."),
+        LimitExceededError("registry", "tags", "are more than 10,000", "Delete those that nobody needs."),
+        InvalidInputError("registry", "tags", "is no list of tags", "Look at the registry."),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_a_registry_that_lists_no_tags_gives_up_those_of_the_release_and_says_that_there_may_be_more(
+    surface: OciSurface, image: OciImage, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    publish(surface, release_of(image, "v1"))
+
+    def untold(_layout: OciLayout, _digest: Sha256) -> tuple[str, ...]:
+        raise error
+
+    monkeypatch.setattr(OciLayout, "tags_of", untold)
+    gone = surface.withdraw(release_of(image, "v1"), PROOFS[0], ())
+    assert gone.removed == ("tag v1",)
+    assert gone.remaining == (f"any tag that the release did not set: {error}",)
+
+
+def test_tags_of_the_release_that_a_registry_does_not_list_go_and_one_that_cannot_be_told_keeps_no_other(
+    surface: OciSurface, image: OciImage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release, tag = release_of(image, "v1", "v2"), OciLayout.tag
+    publish(surface, release)
+
+    def one_broken(layout: OciLayout, name: str) -> Any:
+        if name == "v1":
+            raise UnreadableError("The registry failed.")
+        return tag(layout, name)
+
+    monkeypatch.setattr(OciLayout, "tags_of", lambda _layout, _digest: ())
+    monkeypatch.setattr(OciLayout, "tag", one_broken)
+    gone = surface.withdraw(release, PROOFS[0], ())
+    assert gone == Unpublished(removed=("tag v2",), remaining=("the tag v1: The registry failed.",))
 
 
 def test_a_release_without_a_repository_is_a_usage_error(surface: OciSurface, image: OciImage) -> None:
