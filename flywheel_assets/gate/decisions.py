@@ -1,6 +1,6 @@
 """Which decisions of people count now: by whom the catalogue lets, in their time, and not taken back."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 
 from flywheel_assets.catalog.models import Approvals, Catalogue, Person, Product
@@ -118,13 +118,15 @@ def _nobody_might(attested: AttestedDecision, act: Act) -> str:
     return f"none of {', '.join(attested.signers) or 'its signers'} might {act.value} when it arrived"
 
 
+def revocation_of(
+    catalogue: Catalogue, attested: AttestedDecision, revoking: Iterable[AttestedDecision]
+) -> AttestedDecision | None:
+    """Of those that take it back the first that arrived by somebody who might have decided it."""
+    found = (other for other in revoking if deciders(catalogue, other, attested.decision.act))
+    return min(found, key=lambda other: (other.arrived_at, other.evidence), default=None)
+
+
 def _revocation(case: Case, attested: AttestedDecision) -> AttestedDecision | None:
-    """What takes it back, by somebody who might have decided it; the first that arrived."""
     revoked = [other for other in case.bundle.decisions if other.decision.act is Act.REVOKE]
     named = attested.decision.id if revoked else None
-    found = (
-        other
-        for other in revoked
-        if other.decision.scope.decision == named and deciders(case.catalogue, other, attested.decision.act)
-    )
-    return min(found, key=lambda other: (other.arrived_at, other.evidence), default=None)
+    return revocation_of(case.catalogue, attested, (o for o in revoked if o.decision.scope.decision == named))

@@ -72,13 +72,10 @@ def sorted_receipts(flywheel: Flywheel, output: str) -> Indexed:
     return _Assembly(flywheel, output, _NO_BUILD).sorted(output_log(output))
 
 
-def stopped_makers(flywheel: Flywheel, output: str) -> list[Decision]:
+def stopped_makers(flywheel: Flywheel) -> list[Decision]:
     """The decisions about signers, runs and builders that count now, whatever they made. Raises EvidenceError."""
-    decided = standing(flywheel)
-    decisions = tuple(each for found in decided.of_makers for each in (found, *decided.revoking(found)))
-    bundle = EvidenceBundle(output=output, build=_NO_BUILD, decisions=decisions)
-    case = Case(bundle, flywheel.catalogue, flywheel.output(output), flywheel.clock())
-    return [each.decision for act in (Act.QUARANTINE, Act.HOLD) for each in counting(case, act)]
+    now, found = flywheel.clock(), (each.decision for each in standing(flywheel).of_makers)
+    return [decision for decision in found if decision.expires_at is None or now < decision.expires_at]
 
 
 def basis_of(flywheel: Flywheel, bundle: EvidenceBundle) -> EvidenceDigest:
@@ -299,7 +296,7 @@ class _Assembly:
         held = {digest for artifact in closures for digest in artifact.contents} - itself
         stopping: list[Decision] = []
         with suppress(EvidenceError):  # told where all decisions are asked for
-            stopping = stopped_makers(self._flywheel, self._output)
+            stopping = stopped_makers(self._flywheel)
         if not stopping or not held:
             return ()
         catalogue, known = self._flywheel.catalogue, {attested.evidence for attested in declared}

@@ -14,6 +14,7 @@ from flywheel_assets.domain.digests import EvidenceDigest
 from flywheel_assets.domain.errors import EvidenceError, InvalidInputError
 from flywheel_assets.domain.evidence import AttestedDecision, AttestedReceipt, Heard, Signatures
 from flywheel_assets.domain.statements import PAYLOAD_TYPE
+from flywheel_assets.gate.decisions import deciders, revocation_of
 from flywheel_assets.gate.quarantines import fingerprints
 from flywheel_assets.ports import LogEntry, Signer
 from flywheel_assets.promotion.flywheel import Flywheel
@@ -40,7 +41,7 @@ class Standing:
     damaged: tuple[str, ...]
     unheard: tuple[tuple[AttestedDecision, Heard], ...] = ()
     of_makers: tuple[AttestedDecision, ...] = ()
-    """Those about a signer, a run or a builder, and so about all that their artifacts go into."""
+    """Those about a signer, a run or a builder, and so about all that their artifacts go into; none taken back."""
 
     def on(self, marks: Iterable[Mark]) -> tuple[AttestedDecision, ...]:
         """Those that bear on any of the marks, with all that revoke one of them; in the order of arrival."""
@@ -174,8 +175,18 @@ def _standing(flywheel: Flywheel, entries: tuple[LogEntry, ...], last: Standing)
         for attested in found
         for each in unheard(flywheel, attested, is_late=True)
     )
-    of_makers = (each for (kind, _), found in by_mark.items() if kind in {"key", "run", "builder"} for each in found)
+    made = (each for (kind, _), found in by_mark.items() if kind in {"key", "run", "builder"} for each in found)
+    of_makers = (each for each in made if _stands(flywheel.catalogue, each, by_mark))
     return Standing(len(entries), read, by_mark, tuple(damaged), tuple(left), tuple(of_makers))
+
+
+def _stands(
+    catalogue: Catalogue, attested: AttestedDecision, by_mark: Mapping[Mark, tuple[AttestedDecision, ...]]
+) -> bool:
+    """Whether it counts until its end, if it has one; found out once, not at each look at a build."""
+    revoking = by_mark.get(("decision", str(attested.decision.id)), ())
+    is_decided = bool(deciders(catalogue, attested, attested.decision.act))
+    return is_decided and revocation_of(catalogue, attested, revoking) is None
 
 
 def _by_mark(heard: Iterable[AttestedDecision]) -> dict[Mark, tuple[AttestedDecision, ...]]:

@@ -14,7 +14,7 @@ def unvouched(flywheel: Flywheel, case: Case) -> Finding | None:
     Whoever finds a key stolen may remove it, and with it what its receipts say of their signer and run. Asked only
     while something is in quarantine: a withdrawal goes by the digest, and needs no receipt. Raises EvidenceError.
     """
-    is_any = any(each.act is Act.QUARANTINE for each in stopped_makers(flywheel, case.bundle.output))
+    is_any = any(each.act is Act.QUARANTINE for each in stopped_makers(flywheel))
     what = _first_unvouched(flywheel, case) if is_any else ""
     if not what:
         return None
