@@ -35,6 +35,7 @@ from flywheel_assets.domain.digests import FileHash, NarHash
 from flywheel_assets.domain.limits import GIB, KIB, MIB
 from flywheel_assets_tests import delaying
 from flywheel_assets_tests.adapters.nix.making import Cache, Made, closure, ignored, made, nar, release, store_path
+from flywheel_assets_tests.peers import Peers
 from flywheel_assets_tests.processes import Server, running
 
 KEY = NixSigningKey.generate("release-1")
@@ -125,7 +126,8 @@ def nginx(folder: Path) -> AbstractContextManager[Server]:
         lines += [f"root {folder}/www; client_max_body_size 0; dav_methods PUT; create_full_put_path on;"]
         lines += ["keepalive_requests 1000000;", f"server {{ listen 127.0.0.1:{port} backlog=511; }}", "}"]
         (folder / "nginx.conf").write_text("\n".join(lines))
-        return ["nginx", "-p", str(folder), "-e", "stderr", "-c", str(folder / "nginx.conf")]
+        web_server = str(Peers(Path(__file__).parents[1] / ".venv" / "peers.json").path("nginx"))
+        return [web_server, "-p", str(folder), "-e", "stderr", "-c", str(folder / "nginx.conf")]
 
     return running(folder, command)
 

@@ -28,6 +28,7 @@ from flywheel_assets.domain.digests import BlobDigest, ManifestDigest
 from flywheel_assets.domain.limits import GIB, KIB, MIB
 from flywheel_assets.domain.publications import Release
 from flywheel_assets_tests import delaying
+from flywheel_assets_tests.peers import Peers
 from flywheel_assets_tests.processes import Server, running
 
 NAME = "bench/image"
@@ -35,7 +36,7 @@ LAYERS = 12
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 CONFIG = "application/vnd.oci.image.config.v1+json"
 LAYER = "application/vnd.oci.image.layer.v1.tar"
-PEERS = Path(__file__).parents[1] / ".venv" / "peers.json"
+PEERS = Peers(Path(__file__).parents[1] / ".venv" / "peers.json")
 SKOPEO_CACHE = Path("/var/lib/containers/cache/blob-info-cache-v1.boltdb")
 ROUND_TRIP = 0.020
 
@@ -163,7 +164,7 @@ def timed(*command: str) -> float:
 
 def peer(name: str) -> str:
     """Where `make peers` put a part."""
-    return str(json.loads(PEERS.read_text())[name]["path"])
+    return str(PEERS.path(name))
 
 
 def contest(folder: Path, what: str, source: Server, release: Release, rounds: int, *, is_far: bool = False) -> None:

@@ -47,7 +47,7 @@ def _drain(chosen: Settings) -> None:
     flywheel = open_flywheel(chosen)
     out.print(_banner(chosen), style="dim")
     os.environ["DAGSTER_HOME"] = str(chosen.dagster_home)
-    with _noticed_interrupts() as stop_if_interrupted, runs_progress("starting Dagster") as progress:
+    with noticed_interrupts() as stop_if_interrupted, runs_progress("starting Dagster") as progress:
 
         def said(text: str, done: int, total: int) -> None:
             stop_if_interrupted()
@@ -88,21 +88,24 @@ def _banner(chosen: Settings) -> str:
 
 
 @contextmanager
-def _noticed_interrupts() -> Iterator[Callable[[], None]]:
-    """Yields a function that raises KeyboardInterrupt once SIGINT or SIGTERM has come.
+def noticed_interrupts() -> Iterator[Callable[[], None]]:
+    """Yields a function that raises KeyboardInterrupt whenever it is called after SIGINT or SIGTERM has come.
 
-    Dagster takes an interrupt inside a run for a failure of that run and goes on. The wakeup descriptor sees
-    every signal, whoever handles it.
+    Dagster takes an interrupt inside a run for a failure of that run and goes on, one that is raised here as well. The
+    wakeup descriptor sees every signal, whoever handles it.
     """
     heard, bell = socket.socketpair()
     heard.setblocking(False)
     bell.setblocking(False)
     before = signal.set_wakeup_fd(bell.fileno(), warn_on_full_buffer=False)
 
+    come = set[int]()
+
     def stop_if_interrupted() -> None:
         with suppress(BlockingIOError):
-            if {signal.SIGINT, signal.SIGTERM} & set(heard.recv(64)):
-                raise KeyboardInterrupt
+            come.update(heard.recv(64))
+        if {signal.SIGINT, signal.SIGTERM} & come:
+            raise KeyboardInterrupt
 
     try:
         yield stop_if_interrupted

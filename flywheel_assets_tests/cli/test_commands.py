@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from flywheel_assets.cli.run import noticed_interrupts
 from flywheel_assets.wiring import SAMPLE_CATALOGUE
 
 FLYWHEEL = Path(sys.executable).parent / "flywheel"
@@ -253,19 +254,36 @@ def test_a_terminal_sees_progress_while_runs_go_on(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_that_somebody_swallows_is_raised_at_every_question_after_it(number: signal.Signals) -> None:
+    before = signal.signal(number, lambda *_: None)
+    try:
+        with noticed_interrupts() as stop_if_interrupted:
+            stop_if_interrupted()
+            signal.raise_signal(number)
+            for _ in range(2):
+                with pytest.raises(KeyboardInterrupt):
+                    stop_if_interrupted()
+    finally:
+        signal.signal(number, before)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_while_builds_are_judged_ends_the_run_with_130(tmp_path: Path, number: signal.Signals) -> None:
     master, slave = pty.openpty()
     environment = {**os.environ, "FLYWHEEL_HOME": str(tmp_path), "TERM": "xterm", "COLUMNS": "120"}
     seen = b""
     with subprocess.Popen([FLYWHEEL, "run"], stdout=slave, stderr=slave, env=environment) as running:
-        os.close(slave)
-        while b"judge tide-clock" not in seen:
-            seen += os.read(master, 4096)
-        running.send_signal(number)
-        with suppress(OSError):  # the other end is closed
-            while data := os.read(master, 4096):
-                seen += data
-        assert running.wait(30) == 130
+        try:
+            os.close(slave)
+            while b"judge tide-clock" not in seen:
+                seen += os.read(master, 4096)
+            running.send_signal(number)
+            with suppress(OSError):  # the other end is closed
+                while data := os.read(master, 4096):
+                    seen += data
+            assert running.wait(30) == 130
+        finally:
+            running.kill()  # one that goes on would be waited for without end
     os.close(master)
     assert b"interrupted. Run it again" in seen
     assert b"The UI is at" not in seen
