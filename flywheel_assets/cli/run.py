@@ -27,8 +27,10 @@ HOST = "127.0.0.1"  # the webserver has no authentication
 @click.option("--port", default=3000, show_default=True, help="Port of the UI on 127.0.0.1.")
 def run(with_ui: bool, port: int) -> None:
     """Drain, report, serve."""
-    # Ctrl-C and a service manager's stop end everything the same way, at any point.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # Ctrl-C and a service manager's stop end everything the same way, at any point. Whoever started this in the
+    # background may have let it ignore SIGINT, and Dagster gives SIGTERM the handler that SIGINT has.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     chosen = settings()
     with _alone(chosen.home):
         if with_ui:

@@ -267,12 +267,20 @@ def test_an_interrupt_that_somebody_swallows_is_raised_at_every_question_after_i
         signal.signal(number, before)
 
 
+@pytest.mark.parametrize("at_start", [signal.SIG_DFL, signal.SIG_IGN], ids=["foreground", "background"])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupt_while_builds_are_judged_ends_the_run_with_130(tmp_path: Path, number: signal.Signals) -> None:
+def test_an_interrupt_while_builds_are_judged_ends_the_run_with_130(
+    tmp_path: Path, number: signal.Signals, at_start: signal.Handlers
+) -> None:
     master, slave = pty.openpty()
     environment = {**os.environ, "FLYWHEEL_HOME": str(tmp_path), "TERM": "xterm", "COLUMNS": "120"}
     seen = b""
-    with subprocess.Popen([FLYWHEEL, "run"], stdout=slave, stderr=slave, env=environment) as running:
+    before = signal.signal(signal.SIGINT, at_start)  # what is started inherits it
+    try:
+        started = subprocess.Popen([FLYWHEEL, "run"], stdout=slave, stderr=slave, env=environment)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    with started as running:
         try:
             os.close(slave)
             while b"judge tide-clock" not in seen:
