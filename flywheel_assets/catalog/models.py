@@ -19,7 +19,7 @@ from pydantic import (
 
 from flywheel_assets.catalog.exceptable import OF_VALIDATIONS
 from flywheel_assets.domain.decisions import Act
-from flywheel_assets.domain.digests import EvidenceDigest
+from flywheel_assets.domain.digests import EvidenceDigest, GitRevision
 from flywheel_assets.domain.names import (
     BuilderLabel,
     FlakeName,
@@ -451,6 +451,10 @@ class PublicationTarget(Entry):
         default=None,
         description="Who decided, and why, that a build of a non-public repository may become public.",
     )
+
+    def tags_of(self, revision: GitRevision) -> tuple[str, ...]:
+        """The tags that a build of this revision gets, the moving ones last."""
+        return tuple(tag.replace("{revision}", str(revision)[:12]) for tag in self.tags) + self.moving_tags
 
 
 class Output(Entry):

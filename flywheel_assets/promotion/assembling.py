@@ -35,7 +35,7 @@ from flywheel_assets.promotion.deciding import marks_of, marks_of_signers, stand
 from flywheel_assets.promotion.disputes import disputes_on, marks_of_disputes
 from flywheel_assets.promotion.flywheel import Flywheel, Gist
 from flywheel_assets.promotion.intake import RECEIPT, TEST, TEST_PART, TESTS, output_log
-from flywheel_assets.promotion.ledger import INSPECTION, PUBLICATION, load
+from flywheel_assets.promotion.ledger import INSPECTION, PUBLICATION, Document, load
 from flywheel_assets.promotion.opening import gist_of, open_document
 from flywheel_assets.promotion.platform_log import PLATFORM_ABSENCE, entries_about
 from flywheel_assets.promotion.reading import Indexed, indexed, outputs_in_evidence, run_of
@@ -379,15 +379,18 @@ class _Assembly:
         return tuple(found)
 
     def _inspections(self, entries: list[LogEntry]) -> tuple[RecordedInspection, ...]:
-        found = []
+        found = self._loaded(Inspection, entries)
+        return tuple(RecordedInspection(evidence=entry.evidence, inspection=each) for entry, each in found)
+
+    def _loaded(self, model: type[Document], entries: Iterable[LogEntry]) -> Iterator[tuple[LogEntry, Document]]:
+        """Each entry that can be read, with what it says."""
         for entry in entries:
             try:
-                inspection = load(self._flywheel, Inspection, entry)
+                made = load(self._flywheel, model, entry)
             except EvidenceError as error:
                 self._damaged.append(str(error))
-                continue
-            found.append(RecordedInspection(evidence=entry.evidence, inspection=inspection))
-        return tuple(found)
+            else:
+                yield entry, made
 
     def _channel(self, entries: list[LogEntry], receipts: tuple[AttestedReceipt, ...]) -> ChannelHead | None:
         """The first publication that is newer than this build's source and came before its own.
@@ -437,14 +440,7 @@ class _Assembly:
 
     def _made(self, entries: Iterable[LogEntry], is_it: Callable[[Publication], bool]) -> Iterator[Publication]:
         """The publications that are meant, in their order."""
-        for entry in entries:
-            try:
-                made = load(self._flywheel, Publication, entry)
-            except EvidenceError as error:
-                self._damaged.append(str(error))
-                continue
-            if is_it(made):
-                yield made
+        return (made for _, made in self._loaded(Publication, entries) if is_it(made))
 
 
 def _head(made: Publication, *, withdrawn: bool = False) -> ChannelHead:

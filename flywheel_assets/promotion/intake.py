@@ -5,7 +5,7 @@ One for an output that the catalogue does not know waits in UNROUTED until the c
 read is kept there too, as a dead letter with its reason, and settled when what can be read comes under its name.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from flywheel_assets.domain.builds import BuildKey
@@ -123,11 +123,12 @@ class _Unread:
         self._evidence = flywheel.evidence
         self._open: dict[str, list[LogEntry]] = {}
         try:
-            buried, done = dead_letters(flywheel), closed(flywheel)
+            entries = flywheel.evidence.entries(UNROUTED)
         except EvidenceError as error:
             damaged(str(error))
             return
-        for entry in buried:
+        done = closed_in(entries)
+        for entry in (each for each in entries if each.kind == DEAD_LETTER):
             self.documents.add(entry.evidence)
             if entry.number not in done:
                 self._open.setdefault(entry.subject.partition(": ")[0], []).append(entry)
@@ -237,8 +238,12 @@ def dead_letters(flywheel: Flywheel) -> list[LogEntry]:
 
 def closed(flywheel: Flywheel) -> dict[int, LogEntry]:
     """What was settled or dismissed of UNROUTED: by the number of the entry, the entry that says so."""
-    done = (SETTLED, DISMISSED)
-    return {int(entry.subject): entry for entry in flywheel.evidence.entries(UNROUTED) if entry.kind in done}
+    return closed_in(flywheel.evidence.entries(UNROUTED))
+
+
+def closed_in(entries: Iterable[LogEntry]) -> dict[int, LogEntry]:
+    """The same of entries of UNROUTED that were read already."""
+    return {int(entry.subject): entry for entry in entries if entry.kind in {SETTLED, DISMISSED}}
 
 
 def open_statement(flywheel: Flywheel, document: bytes, name: str) -> Receipt | TestOutcome | Decision:

@@ -18,9 +18,7 @@ def release_of(flywheel: Flywheel, publication: Publication, artifact: Artifact)
         if repository is None:
             return None
     if not tags and target is not None:
-        revision = str(publication.revision)[:12]
-        tags = tuple(tag.replace("{revision}", revision) for tag in (*target.tags, *target.moving_tags))
-        moving = target.moving_tags
+        tags, moving = target.tags_of(publication.revision), target.moving_tags
     return Release(
         output=publication.output,
         build=publication.build,

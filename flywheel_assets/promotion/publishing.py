@@ -109,13 +109,12 @@ def plan_promotion(flywheel: Flywheel, output: str, build: BuildKey) -> Plan:
 
 def release_of(approved: Approved, target: PublicationTarget) -> Release:
     """The names that the catalogue gives an approved artifact on its surface."""
-    revision = str(approved.attested.receipt.run.source.revision)[:12]
     return Release(
         output=approved.verdict.output,
         build=approved.build,
         artifact=approved.artifact,
         repository=target.repository,
-        tags=tuple(tag.replace("{revision}", revision) for tag in target.tags) + target.moving_tags,
+        tags=target.tags_of(approved.attested.receipt.run.source.revision),
         moving=target.moving_tags,
         flake=flake_release(approved.attested.receipt.run, target),
     )

@@ -12,9 +12,9 @@ from flywheel_assets.domain.verdicts import VerdictClass
 from flywheel_assets.promotion.dispatches import last_dispatches, last_release
 from flywheel_assets.promotion.flywheel import Flywheel
 from flywheel_assets.promotion.following import follow_each, look_again
-from flywheel_assets.promotion.intake import never, output_log
+from flywheel_assets.promotion.intake import never
 from flywheel_assets.promotion.ledger import last_verdict
-from flywheel_assets.promotion.reading import one_reading
+from flywheel_assets.promotion.reading import one_reading, outputs_in_evidence
 from flywheel_assets.promotion.waiting import against
 
 WATCHED = timedelta(days=1)
@@ -91,9 +91,8 @@ def _last(flywheel: Flywheel, found: Followed) -> Iterator[Dispatch]:
 
 def _uncatalogued(flywheel: Flywheel) -> Iterator[str]:
     """What goes on of outputs that the catalogue does not know any more: nothing here can stop that."""
-    for log in flywheel.evidence.logs():
-        output = log.removeprefix(output_log(""))
-        if log == output_log(output) and output not in flywheel.catalogue.outputs:
+    for output in outputs_in_evidence(flywheel):
+        if output not in flywheel.catalogue.outputs:
             for last in last_dispatches(flywheel, output).values():
                 if last.state.is_open:
                     yield f"{output} {last.build}: the catalogue knows no such output any more. {against(last)[1]}"
