@@ -1,10 +1,11 @@
 """Walks through a forge's list of runs: whatever the list does meanwhile, every run is seen at last."""
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from flywheel_assets.catalog.models import SourceKind
@@ -141,6 +142,8 @@ def test_whatever_happens_between_ticks_every_run_that_ended_and_stayed_is_recor
             runs.going.discard(alive[how % len(alive)])
         elif alive:
             del runs.created[alive[how % len(alive)]]
+    # Of one second a forge shows ten pages, and never what lies behind: the test before this has that.
+    assume(max(Counter(runs.created.values()).values(), default=0) <= 10 * page)
     runs.going.clear()
     memory.clock.move(seconds=SWEEP_EVERY.total_seconds())
     for _ in range(200):
